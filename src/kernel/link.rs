@@ -1,0 +1,1 @@
+//! The dummy link `kube-ipvs0` and the virtual addresses on it.

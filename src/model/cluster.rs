@@ -1,0 +1,94 @@
+//! The Kubernetes objects that Spillway acts on, reduced to the fields that it uses and already
+//! checked: every address parses and every port is a port.
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use super::{Family, Protocol, ServiceId, SliceId};
+
+/// A Service that has virtual addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its name.
+    pub id: ServiceId,
+    /// At most one per family.
+    pub cluster_ips: Vec<IpAddr>,
+    /// Its ports, in the order of the object.
+    pub ports: Vec<ServicePort>,
+    /// `sessionAffinity: ClientIP` and its timeout in seconds (1 to 86,400).
+    pub affinity_seconds: Option<u32>,
+}
+
+/// One port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Empty where the Service has a single unnamed port.
+    pub name: Arc<str>,
+    /// The transport protocol.
+    pub protocol: Protocol,
+    /// The port on the Service's addresses.
+    pub port: NonZeroU16,
+    /// The port on every node, where the Service has one.
+    pub node_port: Option<NonZeroU16>,
+}
+
+/// A part of a Service's endpoints; a Service may have many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSlice {
+    /// Its name.
+    pub id: SliceId,
+    /// The Service that its endpoints serve.
+    pub service: ServiceId,
+    /// The family of all its addresses.
+    pub family: Family,
+    /// The ports that every endpoint of the slice listens on.
+    pub ports: Vec<SlicePort>,
+    /// The endpoints, in the order of the object.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// A port that a slice's endpoints listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlicePort {
+    /// The Service port that it stands behind.
+    pub name: Arc<str>,
+    /// The transport protocol.
+    pub protocol: Protocol,
+    /// The port at the endpoint.
+    pub port: NonZeroU16,
+}
+
+/// Something that answers for a Service, usually a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The first address; Kubernetes gives the others no meaning.
+    pub ip: IpAddr,
+    /// Whether it may be sent connections.
+    pub conditions: Conditions,
+    /// The node that it runs on.
+    pub node: Option<Arc<str>>,
+    /// The zone that it runs in.
+    pub zone: Option<Arc<str>>,
+}
+
+/// An endpoint's conditions, with Kubernetes' defaults for those left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    /// Wants traffic (left out: yes).
+    pub ready: bool,
+    /// Answers, perhaps while it is terminating (left out: yes).
+    pub serving: bool,
+    /// Is on its way out (left out: no).
+    pub terminating: bool,
+}
+
+/// The node that this agent runs on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// Its `topology.kubernetes.io/zone` label.
+    pub zone: Option<Arc<str>>,
+    /// Whether new connections may be steered to it by load balancers: it exists, is not being
+    /// deleted, and has no `ToBeDeletedByClusterAutoscaler` taint.
+    pub eligible: bool,
+}

@@ -1,0 +1,13 @@
+//! The words of Spillway as plain types: what a Service, an endpoint, a level and a weight are.
+//!
+//! Nothing here does I/O, reads a clock or knows Kubernetes' wire format or netlink's.
+
+mod cluster;
+mod level;
+mod name;
+mod net;
+
+pub use cluster::{Conditions, Endpoint, EndpointSlice, Node, Service, ServicePort, SlicePort};
+pub use level::{Level, Weight, Weights};
+pub use name::{ServiceId, ServicePortId, SliceId};
+pub use net::{Family, Protocol};

@@ -1,0 +1,5 @@
+//! Kubernetes API → events for the snapshot.
+
+mod event;
+
+pub use event::{Change, Event};
