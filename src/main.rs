@@ -1,3 +1,13 @@
 //! The `spillway` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match spillway::cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("spillway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

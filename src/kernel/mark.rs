@@ -69,9 +69,13 @@ impl MarkRange {
 
     /// The marks that can stand for virtual servers, in ascending order.
     pub fn servers(self) -> impl Iterator<Item = Mark> {
-        let first = self.prefix.get() | 2;
+        self.servers_from(Mark(self.prefix | 2))
+    }
+
+    /// The same from a certain mark on.
+    pub fn servers_from(self, first: Mark) -> impl Iterator<Item = Mark> {
         let last = self.prefix.get() | !self.mask();
-        (first..=last).filter_map(NonZeroU32::new).map(Mark)
+        (first.value()..=last).filter_map(NonZeroU32::new).map(Mark)
     }
 }
 

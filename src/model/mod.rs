@@ -11,3 +11,6 @@ pub use cluster::{Conditions, Endpoint, EndpointSlice, Node, Service, ServicePor
 pub use level::{Level, Weight, Weights};
 pub use name::{ServiceId, ServicePortId, SliceId};
 pub use net::{Family, Protocol};
+
+#[cfg(test)]
+pub mod example;

@@ -54,6 +54,13 @@ pub struct ServicePortId {
     pub protocol: Protocol,
 }
 
+impl ServicePortId {
+    /// The name that orders before all others of a Service.
+    pub fn first_of(service: ServiceId) -> Self {
+        Self { service, port: Arc::from(""), protocol: Protocol::Tcp }
+    }
+}
+
 impl fmt::Display for ServicePortId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.port.is_empty() {

@@ -1,5 +1,88 @@
 //! From what the cluster looks like to what the kernel shall hold. Pure: no clock, no I/O.
+//!
+//! The rules, in the order in which they are applied to each family of each service port:
+//!
+//! 1. Candidates are the endpoints of all slices of the Service and family that have a port of
+//!    that name and protocol; an address and port that occurs twice counts once.
+//! 2. Those that are ready serve. If there are none, those that still serve while they terminate.
+//! 3. An endpoint's level is how near it is to this node; its weight is that of its level.
+//! 4. The real servers stand in an order that differs from node to node.
 
+mod endpoints;
+mod order;
 mod wanted;
 
+use std::sync::Arc;
+
+use crate::model::{EndpointSlice, Family, Service, ServicePort, ServicePortId, Weights};
 pub use wanted::{Frontend, PortPlan, RealServer, Scheduler, ServicePlan, VirtualServer};
+
+/// Where the plan is made for, and how it weighs what it finds.
+#[derive(Clone, Debug)]
+pub struct Here {
+    /// This node's name.
+    pub node: Arc<str>,
+    /// This node's zone, if it has one.
+    pub zone: Option<Arc<str>>,
+    /// The weight of each level.
+    pub weights: Weights,
+}
+
+/// What the kernel of this node shall hold for a Service with these slices.
+pub fn plan<'a>(
+    service: &Service,
+    slices: impl Iterator<Item = &'a EndpointSlice> + Clone,
+    here: &Here,
+) -> ServicePlan {
+    service
+        .ports
+        .iter()
+        .map(|port| {
+            let id = ServicePortId {
+                service: service.id.clone(),
+                port: port.name.clone(),
+                protocol: port.protocol,
+            };
+            (id, plan_port(service, port, slices.clone(), here))
+        })
+        .collect()
+}
+
+fn plan_port<'a>(
+    service: &Service,
+    port: &ServicePort,
+    slices: impl Iterator<Item = &'a EndpointSlice> + Clone,
+    here: &Here,
+) -> PortPlan {
+    let families: Vec<Family> = Family::ALL
+        .into_iter()
+        .filter(|family| service.cluster_ips.iter().any(|ip| Family::of(*ip) == *family))
+        .collect();
+
+    let mut frontends: Vec<Frontend> =
+        service.cluster_ips.iter().map(|ip| Frontend::Address(*ip, port.port)).collect();
+    if let Some(node_port) = port.node_port {
+        frontends.extend(families.iter().map(|family| Frontend::NodePort(*family, node_port)));
+    }
+    frontends.sort_unstable();
+    frontends.dedup();
+
+    let servers = families
+        .into_iter()
+        .map(|family| {
+            let mut reals = endpoints::serving(port, family, slices.clone(), here);
+            order::shuffle(&mut reals, &here.node);
+            VirtualServer {
+                family,
+                scheduler: Scheduler::default(),
+                affinity_seconds: service.affinity_seconds,
+                reals,
+            }
+        })
+        .collect();
+
+    PortPlan { frontends, servers }
+}
+
+#[cfg(test)]
+mod tests;

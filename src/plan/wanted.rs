@@ -11,7 +11,7 @@ use crate::model::{Family, Level, ServicePortId, Weight};
 pub type ServicePlan = BTreeMap<ServicePortId, PortPlan>;
 
 /// What the kernel shall hold for one service port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortPlan {
     /// Where clients find it, sorted.
     pub frontends: Vec<Frontend>,
@@ -82,5 +82,10 @@ impl Scheduler {
             Self::RoundRobin => "rr",
             Self::WeightedRoundRobin => "wrr",
         }
+    }
+
+    /// The scheduler of that name, if it is one that plans use.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::RoundRobin, Self::WeightedRoundRobin].into_iter().find(|one| one.name() == name)
     }
 }

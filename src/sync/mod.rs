@@ -1,1 +1,403 @@
-//! sync
+//! From the wanted kernel state to the kernel: works out the difference to what is known to be
+//! there, and sends only that, in an order that never shows clients a half-made service.
+//!
+//! A service port goes live and dark in one atomic step, the nftables transaction that puts its
+//! frontends into the mark maps or takes them out. Virtual servers, addresses and everything else
+//! that it depends on are made before that step and removed after it.
+//!
+//! What fails is tried again with a growing delay, each service port for itself. Nothing here
+//! knows Kubernetes.
+
+mod adopt;
+mod backoff;
+mod diff;
+mod drain;
+mod known;
+mod marks;
+mod platform;
+mod refs;
+mod routes;
+mod shared;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use tracing::warn;
+
+use crate::kernel::ipvs::{Command, ServiceKey};
+use crate::kernel::mark::{Mark, MarkRange};
+use crate::model::{ServiceId, ServicePortId};
+use crate::plan::{Frontend, PortPlan, ServicePlan};
+use adopt::Servers;
+use backoff::Backoff;
+use drain::Drain;
+use known::{KnownPort, KnownReal, KnownServer};
+use marks::Marks;
+pub use platform::{Platform, Trouble};
+use shared::Shared;
+
+/// Programs one node's kernel.
+#[derive(Debug)]
+pub struct Syncer<P> {
+    platform: P,
+    range: MarkRange,
+    marks: Marks,
+    ports: BTreeMap<ServicePortId, KnownPort>,
+    shared: Shared,
+    /// What a previous run left and no service port has claimed yet.
+    left: Servers,
+    /// Virtual servers to delete as soon as no frontend leads to them.
+    doomed: Vec<ServiceKey>,
+    /// Marks to free as soon as their virtual servers are deleted.
+    retired: Vec<Mark>,
+    drain: Drain,
+    backoff: Backoff<Retry>,
+    sent: Sent,
+}
+
+/// What is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Retry {
+    /// A service port, or a frontend of it that belongs to another.
+    Service(ServiceId),
+    /// Addresses, maps, or deletions.
+    Shared,
+}
+
+/// What has been sent to the kernel since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// IPVS commands.
+    pub ipvs: u64,
+    /// nftables transactions.
+    pub transactions: u64,
+    /// Commands and transactions that failed.
+    pub failed: u64,
+}
+
+/// One service port in the course of a change.
+struct Job {
+    id: ServicePortId,
+    wanted: PortPlan,
+    /// What its virtual servers are when all commands have succeeded.
+    next: Vec<KnownServer>,
+    failed: bool,
+}
+
+impl<P: Platform> Syncer<P> {
+    /// Takes over a kernel with whatever a previous run left in it. Nothing of that is removed
+    /// before [`Self::sweep`].
+    pub fn new(mut platform: P, range: MarkRange) -> Result<Self, Trouble> {
+        let shared = Shared::new(&mut platform)?;
+        let left = adopt::servers(&mut platform, range)?;
+        let mut marks = Marks::new(range);
+        for mark in shared.routes.marks().chain(left.keys().copied()) {
+            marks.adopt(mark);
+        }
+        Ok(Self {
+            platform,
+            range,
+            marks,
+            ports: BTreeMap::new(),
+            shared,
+            left,
+            doomed: Vec::new(),
+            retired: Vec::new(),
+            drain: Drain::default(),
+            backoff: Backoff::default(),
+            sent: Sent::default(),
+        })
+    }
+
+    /// Makes the kernel hold these plans, each in place of the Service's last one.
+    pub fn apply(&mut self, plans: Vec<(ServiceId, ServicePlan)>, now: Instant) {
+        let services: Vec<ServiceId> = plans.iter().map(|(service, _)| service.clone()).collect();
+        let mut jobs: Vec<Job> =
+            plans.into_iter().flat_map(|(service, plan)| self.jobs(&service, plan)).collect();
+
+        let mut failed = BTreeSet::new();
+        self.build(&mut jobs);
+        for job in jobs.iter().filter(|job| job.failed) {
+            failed.insert(job.id.service.clone());
+        }
+        jobs.retain(|job| !job.failed);
+        failed.extend(self.switch(&jobs));
+        for job in jobs {
+            self.settle(job, now);
+        }
+        self.flush(now);
+
+        for service in services {
+            if failed.contains(&service) {
+                self.backoff.failed(Retry::Service(service), now);
+            } else {
+                self.backoff.succeeded(&Retry::Service(service));
+            }
+        }
+    }
+
+    /// Removes what a previous run left and no plan has claimed: to be called when every Service
+    /// has been planned once.
+    pub fn sweep(&mut self, now: Instant) {
+        for (mark, servers) in self.left.drain() {
+            self.doomed.extend(servers.iter().map(|server| server.key(mark)));
+            self.retired.push(mark);
+        }
+        self.shared.keep_unclaimed = false;
+        self.flush(now);
+    }
+
+    /// Does what is due at `now`: deletes drained real servers, tries again what failed. Returns
+    /// the Services to plan and apply again.
+    pub fn tick(&mut self, now: Instant) -> BTreeSet<ServiceId> {
+        if self.drain.is_due(now) {
+            self.drain(now);
+        }
+        let mut again = BTreeSet::new();
+        for retry in self.backoff.take_due(now) {
+            match retry {
+                Retry::Service(service) => {
+                    again.insert(service);
+                }
+                Retry::Shared => self.flush(now),
+            }
+        }
+        again
+    }
+
+    /// When [`Self::tick`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.drain.deadline().into_iter().chain(self.backoff.deadline()).min()
+    }
+
+    /// What has been sent since the start.
+    pub fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    /// How many Services and shared things wait to be tried again.
+    pub fn failing(&self) -> usize {
+        self.backoff.len()
+    }
+
+    /// The service ports of a Service that are wanted or known, with what is wanted of each.
+    fn jobs(&self, service: &ServiceId, plan: ServicePlan) -> Vec<Job> {
+        let job = |id, wanted| Job { id, wanted, next: Vec::new(), failed: false };
+        let gone: Vec<Job> = self
+            .ports_of(service)
+            .filter(|id| !plan.contains_key(id))
+            .map(|id| job(id.clone(), PortPlan::default()))
+            .collect();
+        gone.into_iter().chain(plan.into_iter().map(|(id, wanted)| job(id, wanted))).collect()
+    }
+
+    fn ports_of(&self, service: &ServiceId) -> impl Iterator<Item = &ServicePortId> {
+        let first = ServicePortId::first_of(service.clone());
+        let service = service.clone();
+        self.ports.range(first..).map(|(id, _)| id).take_while(move |id| id.service == service)
+    }
+
+    /// Makes the virtual servers.
+    fn build(&mut self, jobs: &mut [Job]) {
+        let mut commands = Vec::new();
+        let mut owners = Vec::with_capacity(jobs.len());
+        for job in jobs.iter_mut() {
+            if let Err(trouble) = self.prepare(&job.id, &job.wanted) {
+                warn!(port = %job.id, error = %trouble, "cannot be programmed now");
+                self.sent.failed += 1;
+                job.failed = true;
+            } else if let Some(known) = self.ports.get(&job.id) {
+                job.next = job
+                    .wanted
+                    .servers
+                    .iter()
+                    .map(|wanted| {
+                        let server = known.server(wanted.family);
+                        diff::server(known.mark, job.id.protocol, server, wanted, &mut commands)
+                    })
+                    .collect();
+            }
+            owners.push(commands.len());
+        }
+        for index in self.submit(&commands) {
+            // Each job owns the commands up to its entry; the first entry beyond the index is its.
+            if let Some(job) = jobs.get_mut(owners.partition_point(|end| *end <= index)) {
+                job.failed = true;
+                if let Some(known) = self.ports.get_mut(&job.id) {
+                    known.unsure = true;
+                }
+            }
+        }
+    }
+
+    /// Gives a service port its mark, and makes sure that what is known of it is true.
+    fn prepare(&mut self, id: &ServicePortId, wanted: &PortPlan) -> Result<(), Trouble> {
+        match self.ports.get_mut(id) {
+            Some(known) if known.unsure => {
+                known.servers = adopt::servers_of(&mut self.platform, self.range, known.mark)?;
+                known.unsure = false;
+            }
+            Some(_) => {}
+            None if wanted.frontends.is_empty() => {}
+            None => {
+                let known = self.adopt(id, wanted).ok_or("all marks of the range are in use")?;
+                self.ports.insert(id.clone(), known);
+            }
+        }
+        Ok(())
+    }
+
+    /// A new service port: under the mark that one of its frontends has in the kernel, or under a
+    /// free one.
+    fn adopt(&mut self, id: &ServicePortId, wanted: &PortPlan) -> Option<KnownPort> {
+        let found = wanted.frontends.iter().find_map(|frontend| {
+            let mark = self.shared.routes.present((id.protocol, *frontend))?;
+            self.left.remove(&mark).map(|servers| (mark, servers))
+        });
+        let (mark, servers) = match found {
+            Some((mark, servers)) => (mark, servers),
+            None => (self.marks.allocate()?, Vec::new()),
+        };
+        Some(KnownPort { mark, frontends: Vec::new(), servers, unsure: false })
+    }
+
+    /// Leads the frontends to the virtual servers, and returns the Services that cannot have all
+    /// of theirs.
+    fn switch(&mut self, jobs: &[Job]) -> BTreeSet<ServiceId> {
+        for job in jobs {
+            let Some(known) = self.ports.get(&job.id) else { continue };
+            for frontend in &known.frontends {
+                if job.wanted.frontends.binary_search(frontend).is_err() {
+                    self.shared.routes.release((job.id.protocol, *frontend), known.mark);
+                }
+            }
+        }
+        let mut contested = BTreeSet::new();
+        for job in jobs {
+            let Some(known) = self.ports.get(&job.id) else { continue };
+            for frontend in &job.wanted.frontends {
+                let mark = job.mark_of(*frontend, known.mark, self.range);
+                if !self.shared.routes.claim((job.id.protocol, *frontend), known.mark, mark) {
+                    warn!(port = %job.id, ?frontend, "belongs to another service port");
+                    contested.insert(job.id.service.clone());
+                }
+            }
+        }
+        contested
+    }
+
+    /// Notes what the kernel now holds for a service port, and what follows from it.
+    fn settle(&mut self, job: Job, now: Instant) {
+        let Some(known) = self.ports.get_mut(&job.id) else { return };
+
+        for ip in known::addresses(&job.wanted.frontends) {
+            self.shared.vips.retain(ip);
+            self.shared.addresses.retain(ip);
+        }
+        for ip in known::addresses(&known.frontends) {
+            self.shared.vips.release(ip);
+            self.shared.addresses.release(ip);
+        }
+        known::local_addresses(&job.next).for_each(|ip| self.shared.hairpins.retain(ip));
+        known::local_addresses(&known.servers).for_each(|ip| self.shared.hairpins.release(ip));
+
+        let gone = known.servers.iter().filter(|old| !job.next.iter().any(|new| new.family == old.family));
+        self.doomed.extend(gone.map(|server| server.key(known.mark)));
+
+        known.frontends = job.wanted.frontends;
+        known.servers = job.next;
+        if known.is_draining() {
+            self.drain.add(job.id, now);
+        } else if known.frontends.is_empty() {
+            self.retired.push(known.mark);
+            self.ports.remove(&job.id);
+        }
+    }
+
+    /// Brings addresses and maps up to date, then deletes what nothing leads to any more.
+    fn flush(&mut self, now: Instant) {
+        match self.shared.flush(&mut self.platform, &mut self.sent) {
+            Ok(()) if self.delete_doomed() => self.backoff.succeeded(&Retry::Shared),
+            Ok(()) => self.backoff.failed(Retry::Shared, now),
+            Err(trouble) => {
+                warn!(error = %trouble, "addresses and maps are not up to date, trying again");
+                self.sent.failed += 1;
+                self.backoff.failed(Retry::Shared, now);
+            }
+        }
+    }
+
+    /// Deletes the virtual servers that nothing leads to; false if some are left.
+    fn delete_doomed(&mut self) -> bool {
+        let doomed = std::mem::take(&mut self.doomed);
+        let commands: Vec<Command> = doomed.iter().copied().map(Command::DelService).collect();
+        let failed: BTreeSet<usize> = self.submit(&commands).into_iter().collect();
+        let left = doomed.into_iter().enumerate().filter(|(index, _)| failed.contains(index));
+        self.doomed = left.map(|(_, key)| key).collect();
+        if self.doomed.is_empty() {
+            self.retired.drain(..).for_each(|mark| self.marks.free(mark));
+        }
+        self.doomed.is_empty()
+    }
+
+    /// Deletes the real servers that have finished their connections.
+    fn drain(&mut self, now: Instant) {
+        for id in self.drain.take(now) {
+            let Some(known) = self.ports.get(&id) else { continue };
+            let finished = drain::finished(&mut self.platform, known).unwrap_or_else(|trouble| {
+                warn!(port = %id, error = %trouble, "cannot see whether connections are finished");
+                Vec::new()
+            });
+            let (commands, reals): (Vec<Command>, Vec<KnownReal>) = finished.into_iter().unzip();
+            let failed = self.submit(&commands);
+            let Some(known) = self.ports.get_mut(&id) else { continue };
+            if failed.is_empty() {
+                for server in &mut known.servers {
+                    server.reals.retain(|real| !reals.contains(real));
+                }
+            } else {
+                known.unsure = true;
+                self.backoff.failed(Retry::Service(id.service.clone()), now);
+            }
+            if known.is_draining() {
+                self.drain.keep(id);
+            }
+        }
+    }
+
+    /// Sends IPVS commands and returns the indices of those that failed.
+    fn submit(&mut self, commands: &[Command]) -> Vec<usize> {
+        if commands.is_empty() {
+            return Vec::new();
+        }
+        self.sent.ipvs += commands.len() as u64;
+        let failures = match self.platform.submit(commands) {
+            Ok(failures) => failures,
+            Err(trouble) => {
+                warn!(error = %trouble, "IPVS cannot be reached");
+                self.sent.failed += commands.len() as u64;
+                return (0..commands.len()).collect();
+            }
+        };
+        self.sent.failed += failures.len() as u64;
+        failures
+            .into_iter()
+            .map(|failure| {
+                warn!(command = ?commands.get(failure.index), cause = %failure.cause, "IPVS command failed");
+                failure.index
+            })
+            .collect()
+    }
+}
+
+impl Job {
+    /// Where a frontend leads: to the virtual servers, or to a refusal where there is no endpoint.
+    fn mark_of(&self, frontend: Frontend, mark: Mark, range: MarkRange) -> Mark {
+        let family = frontend.family();
+        let served = self.wanted.servers.iter().any(|server| server.family == family && !server.reals.is_empty());
+        if served { mark } else { range.reject() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,39 @@
+//! The `spillway` command.
+
+mod agent;
+mod cleanup;
+mod plan;
+mod show;
+
+use clap::{Parser, Subcommand};
+
+/// A Kubernetes service proxy that routes every connection to the nearest pod that has room.
+///
+/// Spillway runs on every node in place of kube-proxy. It watches Services and EndpointSlices and
+/// programs the kernel's IPVS through netlink; no packet ever passes through it, and the kernel
+/// goes on routing while it is stopped.
+#[derive(Debug, Parser)]
+#[command(name = "spillway", version, arg_required_else_help = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Agent(agent::Args),
+    Plan(plan::Args),
+    Cleanup(cleanup::Args),
+}
+
+/// Runs the command that the process was started with.
+///
+/// # Errors
+/// Those of the command; their text is for the person who gave it.
+pub fn run() -> anyhow::Result<()> {
+    match Args::parse().command {
+        Command::Agent(args) => agent::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Cleanup(args) => cleanup::run(&args),
+    }
+}

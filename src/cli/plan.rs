@@ -1,0 +1,63 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use clap::ValueEnum;
+
+use super::show;
+use crate::model::Weights;
+use crate::plan::{Here, ServicePlan, plan};
+use crate::snapshot::Snapshot;
+use crate::watch::manifests;
+
+/// Shows what an agent would program, from manifests alone.
+///
+/// Needs neither root nor a kernel with IPVS. Give it the Services, EndpointSlices and (for zones)
+/// Nodes of a cluster, for example from `kubectl get services,endpointslices,nodes -A -o yaml`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A YAML file or a folder of them; may be given several times.
+    #[arg(short = 'f', long = "filename", value_name = "MANIFESTS", required = true)]
+    files: Vec<PathBuf>,
+
+    /// The node to plan for, as its Node object is named.
+    #[arg(long, value_name = "NAME", env = "NODE_NAME")]
+    node: String,
+
+    /// How to print the plan.
+    #[arg(short = 'o', long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let manifests = manifests::read(&args.files, &args.node)?;
+    for problem in &manifests.problems {
+        eprintln!("spillway: {problem}");
+    }
+    ensure!(!manifests.events.is_empty(), "the manifests hold no Service, EndpointSlice or Node");
+
+    let mut snapshot = Snapshot::default();
+    manifests.events.into_iter().for_each(|event| snapshot.apply(event));
+    let here = Here {
+        node: Arc::from(args.node.as_str()),
+        zone: snapshot.node().zone.clone(),
+        weights: Weights::default(),
+    };
+    let plans: Vec<ServicePlan> = snapshot
+        .take_touched()
+        .iter()
+        .filter_map(|id| Some(plan(snapshot.service(id)?, snapshot.slices(id), &here)))
+        .collect();
+    let ports = plans.iter().flatten();
+    match args.output {
+        Output::Table => print!("{}", show::table(ports)),
+        Output::Json => println!("{}", show::json(ports).context("the plan cannot be written as JSON")?),
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! What a previous run left in the kernel, so that a restart changes only what differs.
+
+use std::collections::HashMap;
+use std::num::NonZeroU16;
+
+use super::known::{KnownReal, KnownServer};
+use super::platform::{Platform, Trouble};
+use crate::kernel::ipvs::{DestinationEntry, Service, ServiceFlags, ServiceKey};
+use crate::kernel::mark::{Mark, MarkRange};
+use crate::plan::Scheduler;
+
+/// The virtual servers in our mark range.
+pub type Servers = HashMap<Mark, Vec<KnownServer>>;
+
+/// Reads back the virtual servers whose marks are ours. Others are none of our business.
+pub fn servers(platform: &mut impl Platform, range: MarkRange) -> Result<Servers, Trouble> {
+    let mut found = Servers::new();
+    for entry in platform.services()? {
+        if let Some((mark, server)) = read(platform, range, &entry.service)? {
+            found.entry(mark).or_default().push(server);
+        }
+    }
+    Ok(found)
+}
+
+/// Reads back the virtual servers of one mark.
+pub fn servers_of(
+    platform: &mut impl Platform,
+    range: MarkRange,
+    wanted: Mark,
+) -> Result<Vec<KnownServer>, Trouble> {
+    let mut found = Vec::new();
+    for entry in platform.services()? {
+        if matches!(entry.service.key, ServiceKey::Mark { mark, .. } if mark == wanted.value())
+            && let Some((_, server)) = read(platform, range, &entry.service)?
+        {
+            found.push(server);
+        }
+    }
+    Ok(found)
+}
+
+fn read(
+    platform: &mut impl Platform,
+    range: MarkRange,
+    service: &Service,
+) -> Result<Option<(Mark, KnownServer)>, Trouble> {
+    let ServiceKey::Mark { family, mark } = service.key else { return Ok(None) };
+    let Some(mark) = range.mark(mark) else { return Ok(None) };
+    let reals = platform.destinations(&service.key)?.iter().filter_map(real).collect();
+    let persistent = service.flags.contains(ServiceFlags::PERSISTENT);
+    let server = KnownServer {
+        family,
+        scheduler: Scheduler::from_name(service.scheduler.as_str()),
+        affinity_seconds: persistent.then_some(service.timeout_seconds),
+        reals,
+    };
+    Ok(Some((mark, server)))
+}
+
+/// A real server as the kernel reports it; none where it has no port, which ours always have.
+fn real(entry: &DestinationEntry) -> Option<KnownReal> {
+    let destination = &entry.destination;
+    Some(KnownReal {
+        ip: destination.ip,
+        port: NonZeroU16::new(destination.port)?,
+        // A weight beyond any of ours only has to differ from them.
+        weight: u16::try_from(destination.weight).unwrap_or(u16::MAX),
+        // Hairpin elements are adopted apart; the next plan says which it needs.
+        local: false,
+    })
+}

@@ -1,0 +1,101 @@
+//! From the virtual server that is there to the one that is wanted, with the fewest commands.
+//!
+//! Real servers are edited in place: a removed one lingers in the kernel's trash list, which every
+//! later addition walks, and its connections would be cut. One that is no longer wanted gets
+//! weight 0 first and finishes its TCP connections; datagram protocols have no connection to
+//! finish, and their flows must move on at once.
+
+use std::collections::HashMap;
+
+use super::known::{KnownReal, KnownServer};
+use crate::kernel::ipvs::{Command, Destination, Name, Service, ServiceFlags, ServiceKey};
+use crate::kernel::mark::Mark;
+use crate::model::{Level, Protocol};
+use crate::plan::{RealServer, Scheduler, VirtualServer};
+
+/// Appends the commands that make the kernel hold `wanted`, and returns what it then holds.
+pub fn server(
+    mark: Mark,
+    protocol: Protocol,
+    known: Option<&KnownServer>,
+    wanted: &VirtualServer,
+    commands: &mut Vec<Command>,
+) -> KnownServer {
+    let key = ServiceKey::Mark { family: wanted.family, mark: mark.value() };
+    match known {
+        None => commands.push(Command::NewService(service(key, wanted))),
+        Some(known)
+            if known.scheduler != Some(wanted.scheduler)
+                || known.affinity_seconds != wanted.affinity_seconds =>
+        {
+            commands.push(Command::SetService(service(key, wanted)));
+        }
+        Some(_) => {}
+    }
+
+    let mut there: HashMap<_, KnownReal> =
+        known.into_iter().flat_map(|known| &known.reals).map(|real| (real.key(), *real)).collect();
+    let mut reals = Vec::with_capacity(wanted.reals.len());
+    for real in &wanted.reals {
+        let target = target(real);
+        match there.remove(&target.key()) {
+            None => commands.push(Command::NewDestination(key, destination(&target))),
+            Some(old) if old.weight != target.weight => {
+                commands.push(Command::SetDestination(key, destination(&target)));
+            }
+            Some(_) => {}
+        }
+        reals.push(target);
+    }
+
+    let mut unwanted: Vec<KnownReal> = there.into_values().collect();
+    unwanted.sort_unstable_by_key(KnownReal::key);
+    for real in unwanted {
+        match protocol {
+            Protocol::Udp | Protocol::Sctp => {
+                commands.push(Command::DelDestination(key, real.ip, real.port.get()));
+            }
+            Protocol::Tcp => {
+                let drained = KnownReal { weight: 0, local: false, ..real };
+                if !real.is_draining() {
+                    commands.push(Command::SetDestination(key, destination(&drained)));
+                }
+                reals.push(drained);
+            }
+        }
+    }
+
+    KnownServer {
+        family: wanted.family,
+        scheduler: Some(wanted.scheduler),
+        affinity_seconds: wanted.affinity_seconds,
+        reals,
+    }
+}
+
+fn target(real: &RealServer) -> KnownReal {
+    KnownReal {
+        ip: real.ip,
+        port: real.port,
+        weight: real.weight.get(),
+        local: real.level == Level::Node,
+    }
+}
+
+fn service(key: ServiceKey, wanted: &VirtualServer) -> Service {
+    let scheduler = match wanted.scheduler {
+        Scheduler::RoundRobin => Name::RR,
+        Scheduler::WeightedRoundRobin => Name::WRR,
+    };
+    let service = Service::new(key, scheduler);
+    match wanted.affinity_seconds {
+        None => service,
+        Some(seconds) => {
+            Service { flags: ServiceFlags::PERSISTENT, timeout_seconds: seconds, ..service }
+        }
+    }
+}
+
+fn destination(real: &KnownReal) -> Destination {
+    Destination::new(real.ip, real.port.get(), u32::from(real.weight))
+}

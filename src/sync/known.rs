@@ -1,0 +1,92 @@
+//! What the kernel holds for one service port, as far as is known.
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use crate::kernel::ipvs::ServiceKey;
+use crate::kernel::mark::Mark;
+use crate::model::Family;
+use crate::plan::{Frontend, Scheduler};
+
+/// The kernel's state for one service port.
+#[derive(Clone, Debug)]
+pub struct KnownPort {
+    /// The mark of its virtual servers.
+    pub mark: Mark,
+    /// The frontends that lead to them, sorted.
+    pub frontends: Vec<Frontend>,
+    /// The virtual servers that there are.
+    pub servers: Vec<KnownServer>,
+    /// A command failed, so that `servers` may be wrong until it is read back.
+    pub unsure: bool,
+}
+
+/// A virtual server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownServer {
+    /// The family of its clients.
+    pub family: Family,
+    /// None where it is a scheduler that no plan asks for.
+    pub scheduler: Option<Scheduler>,
+    /// The persistence time-out in seconds.
+    pub affinity_seconds: Option<u32>,
+    /// Its real servers, in no certain order.
+    pub reals: Vec<KnownReal>,
+}
+
+/// A real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownReal {
+    /// Its address.
+    pub ip: IpAddr,
+    /// Its port.
+    pub port: NonZeroU16,
+    /// Its weight; 0 where it only finishes the connections that it has.
+    pub weight: u16,
+    /// Whether it is on this node, so that hairpin masquerading is set up for it.
+    pub local: bool,
+}
+
+impl KnownReal {
+    /// What tells real servers of one virtual server apart.
+    pub fn key(&self) -> (IpAddr, NonZeroU16) {
+        (self.ip, self.port)
+    }
+
+    /// Whether it takes no new connections.
+    pub fn is_draining(&self) -> bool {
+        self.weight == 0
+    }
+}
+
+impl KnownPort {
+    /// The virtual server of a family.
+    pub fn server(&self, family: Family) -> Option<&KnownServer> {
+        self.servers.iter().find(|server| server.family == family)
+    }
+
+    /// Whether any real server only finishes the connections that it has.
+    pub fn is_draining(&self) -> bool {
+        self.servers.iter().flat_map(|server| &server.reals).any(KnownReal::is_draining)
+    }
+}
+
+impl KnownServer {
+    /// Its name in the kernel.
+    pub fn key(&self, mark: Mark) -> ServiceKey {
+        ServiceKey::Mark { family: self.family, mark: mark.value() }
+    }
+}
+
+/// The addresses of the real servers on this node, for hairpin masquerading.
+pub fn local_addresses(servers: &[KnownServer]) -> impl Iterator<Item = IpAddr> {
+    servers.iter().flat_map(|server| &server.reals).filter(|real| real.local).map(|real| real.ip)
+}
+
+/// The virtual addresses among frontends.
+pub fn addresses(frontends: &[Frontend]) -> impl Iterator<Item = IpAddr> {
+    frontends.iter().filter_map(|frontend| match frontend {
+        Frontend::Address(ip, _) => Some(*ip),
+        Frontend::NodePort(..) => None,
+    })
+}

@@ -1,0 +1,68 @@
+//! The running kernel as sync's platform.
+
+use std::net::IpAddr;
+
+use super::platform::{Platform, Trouble};
+use crate::kernel::ipvs::{
+    self, Command, DestinationEntry, Failure, Failures, ServiceEntry, ServiceKey, SubmitError,
+};
+use crate::kernel::link::Link;
+use crate::kernel::nft::{Base, Element, Table, Transaction};
+
+/// The kernel of the network namespace that this was opened in.
+#[derive(Debug)]
+pub struct Linux {
+    ipvs: ipvs::Client,
+    link: Link,
+    base: Base,
+    table: Table,
+}
+
+impl Linux {
+    /// Opens the kernel's interfaces and makes the link and the table, if they are not there.
+    pub fn open(base: Base) -> Result<Self, Trouble> {
+        let ipvs = ipvs::Client::connect()?;
+        let link = Link::open()?;
+        let table = Table::open(&base)?;
+        Ok(Self { ipvs, link, base, table })
+    }
+}
+
+impl Platform for Linux {
+    fn submit(&mut self, commands: &[Command]) -> Result<Vec<Failure>, Trouble> {
+        match self.ipvs.submit(commands) {
+            Ok(()) => Ok(Vec::new()),
+            Err(SubmitError::Failed(Failures(failures))) => Ok(failures),
+            Err(broken) => Err(broken.into()),
+        }
+    }
+
+    fn services(&mut self) -> Result<Vec<ServiceEntry>, Trouble> {
+        Ok(self.ipvs.services()?)
+    }
+
+    fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Trouble> {
+        Ok(self.ipvs.destinations(key)?)
+    }
+
+    fn addresses(&mut self) -> Result<Vec<IpAddr>, Trouble> {
+        Ok(self.link.addresses()?)
+    }
+
+    fn bind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble> {
+        Ok(self.link.add(addresses)?)
+    }
+
+    fn unbind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble> {
+        Ok(self.link.remove(addresses)?)
+    }
+
+    fn table(&mut self) -> Result<Vec<Element>, Trouble> {
+        self.table = Table::open(&self.base)?;
+        Ok(self.table.elements()?)
+    }
+
+    fn commit(&mut self, transaction: &Transaction) -> Result<(), Trouble> {
+        Ok(self.table.commit(transaction)?)
+    }
+}

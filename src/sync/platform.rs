@@ -1,0 +1,30 @@
+//! The kernel calls that sync makes, and nothing more.
+
+use std::error::Error;
+use std::net::IpAddr;
+
+use crate::kernel::ipvs::{Command, DestinationEntry, Failure, ServiceEntry, ServiceKey};
+use crate::kernel::nft::{Element, Transaction};
+
+/// Why a kernel call as a whole did not work; it is logged and the call is tried again.
+pub type Trouble = Box<dyn Error + Send + Sync>;
+
+/// What sync needs of a kernel.
+pub trait Platform {
+    /// Carries out IPVS commands in order and returns those that failed.
+    fn submit(&mut self, commands: &[Command]) -> Result<Vec<Failure>, Trouble>;
+    /// All virtual servers.
+    fn services(&mut self) -> Result<Vec<ServiceEntry>, Trouble>;
+    /// The real servers of a virtual server.
+    fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Trouble>;
+    /// The addresses on the link that holds the virtual addresses.
+    fn addresses(&mut self) -> Result<Vec<IpAddr>, Trouble>;
+    /// Makes this node take addresses for its own; it may have some of them already.
+    fn bind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble>;
+    /// Gives up addresses; some of them may be gone already.
+    fn unbind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble>;
+    /// Makes sure that the table and its rules are there, and returns the elements of its maps.
+    fn table(&mut self) -> Result<Vec<Element>, Trouble>;
+    /// Changes the table's maps, all or nothing.
+    fn commit(&mut self, transaction: &Transaction) -> Result<(), Trouble>;
+}

@@ -1,0 +1,146 @@
+//! What service ports share in the kernel: the addresses on the link and the table's maps and sets.
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use tracing::warn;
+
+use super::Sent;
+use super::platform::{Platform, Trouble};
+use super::refs::{Changes, Refs};
+use super::routes::{Claim, RouteChanges, Routes};
+use crate::kernel::mark::Mark;
+use crate::kernel::nft::{Element, Transaction};
+use crate::model::Protocol;
+use crate::plan::Frontend;
+
+/// Shared state, as it shall be and as it is.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// The mark maps.
+    pub routes: Routes,
+    /// Virtual addresses in the table's set.
+    pub vips: Refs<IpAddr>,
+    /// Virtual addresses on the link.
+    pub addresses: Refs<IpAddr>,
+    /// Addresses of real servers on this node.
+    pub hairpins: Refs<IpAddr>,
+    /// What is there and not needed stays, since it may be claimed yet.
+    pub keep_unclaimed: bool,
+}
+
+impl Shared {
+    /// What a previous run left, all of it unclaimed.
+    pub fn new(platform: &mut impl Platform) -> Result<Self, Trouble> {
+        let mut shared = Self { keep_unclaimed: true, ..Self::default() };
+        shared.found(&platform.table()?);
+        shared.addresses.found(platform.addresses()?);
+        Ok(shared)
+    }
+
+    /// Makes the kernel hold what is needed: an address before the elements that lead there.
+    pub fn flush(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
+        let wanted = self.addresses.pending().add;
+        if !wanted.is_empty() {
+            platform.bind(&wanted)?;
+            self.addresses.added(&wanted);
+        }
+        self.commit(platform, sent)?;
+        let unwanted = self.addresses.pending().remove;
+        if !unwanted.is_empty() && !self.keep_unclaimed {
+            platform.unbind(&unwanted)?;
+            self.addresses.removed(&unwanted);
+        }
+        Ok(())
+    }
+
+    /// Commits the pending changes of the maps. If they do not fit what is there, somebody else
+    /// has changed our table: it is made whole, read back, and the difference is committed.
+    fn commit(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
+        let Err(trouble) = self.try_commit(platform, sent) else { return Ok(()) };
+        warn!(error = %trouble, "the table is not as it was left, reading it back");
+        sent.failed += 1;
+        self.found(&platform.table()?);
+        self.try_commit(platform, sent)
+    }
+
+    fn try_commit(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
+        let routes = self.routes.pending(self.keep_unclaimed);
+        let mut vips = self.vips.pending();
+        let mut hairpins = self.hairpins.pending();
+        if self.keep_unclaimed {
+            vips.remove.clear();
+            hairpins.remove.clear();
+        }
+        let transaction = transaction(&routes, &vips, &hairpins);
+        if transaction.add.is_empty() && transaction.remove.is_empty() {
+            return Ok(());
+        }
+        platform.commit(&transaction)?;
+        sent.transactions += 1;
+        self.routes.settle(&routes);
+        for (refs, changes) in [(&mut self.vips, vips), (&mut self.hairpins, hairpins)] {
+            refs.added(&changes.add);
+            refs.removed(&changes.remove);
+        }
+        Ok(())
+    }
+
+    /// Takes in what the table holds.
+    fn found(&mut self, elements: &[Element]) {
+        let (mut routes, mut vips, mut hairpins) = (Vec::new(), Vec::new(), Vec::new());
+        for element in elements {
+            match *element {
+                Element::Service { ip, protocol, port, mark } => {
+                    let frontend = |port| Frontend::Address(ip, port);
+                    routes.extend(route(protocol, port, frontend, mark));
+                }
+                Element::NodePort { family, protocol, port, mark } => {
+                    let frontend = |port| Frontend::NodePort(family, port);
+                    routes.extend(route(protocol, port, frontend, mark));
+                }
+                Element::Vip(ip) => vips.push(ip),
+                Element::Hairpin(ip) => hairpins.push(ip),
+            }
+        }
+        self.routes.found(routes);
+        self.vips.found(vips);
+        self.hairpins.found(hairpins);
+    }
+}
+
+fn transaction(
+    routes: &RouteChanges,
+    vips: &Changes<IpAddr>,
+    hairpins: &Changes<IpAddr>,
+) -> Transaction {
+    let elements = |routes: &[(Claim, Mark)], vips: &[IpAddr], hairpins: &[IpAddr]| {
+        let routes = routes.iter().map(|(claim, mark)| element(*claim, *mark));
+        let vips = vips.iter().copied().map(Element::Vip);
+        let hairpins = hairpins.iter().copied().map(Element::Hairpin);
+        routes.chain(vips).chain(hairpins).collect()
+    };
+    Transaction {
+        remove: elements(&routes.remove, &vips.remove, &hairpins.remove),
+        add: elements(&routes.add, &vips.add, &hairpins.add),
+    }
+}
+
+fn element((protocol, frontend): Claim, mark: Mark) -> Element {
+    match frontend {
+        Frontend::Address(ip, port) => Element::Service { ip, protocol, port: port.get(), mark },
+        Frontend::NodePort(family, port) => {
+            Element::NodePort { family, protocol, port: port.get(), mark }
+        }
+    }
+}
+
+/// An element of a mark map as a route; none for port 0, which no frontend has.
+fn route(
+    protocol: Protocol,
+    port: u16,
+    frontend: impl Fn(NonZeroU16) -> Frontend,
+    mark: Mark,
+) -> Option<(Claim, Mark)> {
+    NonZeroU16::new(port).map(|port| ((protocol, frontend(port)), mark))
+}

@@ -1,0 +1,178 @@
+//! A kernel in memory: IPVS with its refusals, a link, a table, and faults on demand.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use nix::errno::Errno;
+
+use crate::kernel::ipvs::{
+    Cause, Command, Destination, DestinationEntry, Failure, Service, ServiceEntry, ServiceKey, Stats,
+};
+use crate::kernel::nft::{Element, Transaction};
+use crate::sync::{Platform, Trouble};
+
+/// The state, shared between the test and the syncer under test.
+#[derive(Clone, Default)]
+pub struct Kernel(Rc<RefCell<State>>);
+
+#[derive(Default)]
+pub struct State {
+    pub services: BTreeMap<ServiceKey, (Service, Vec<Destination>)>,
+    pub addresses: BTreeSet<IpAddr>,
+    pub elements: BTreeSet<Element>,
+    /// Connections of the real server with this address.
+    pub connections: BTreeMap<IpAddr, u32>,
+    /// Every change, in order, as a line.
+    pub log: Vec<String>,
+    /// Commands whose text holds one of these are refused.
+    pub refuse: Vec<String>,
+    /// All transactions fail.
+    pub refuse_transactions: bool,
+}
+
+impl Kernel {
+    pub fn state(&self) -> std::cell::RefMut<'_, State> {
+        self.0.borrow_mut()
+    }
+
+    /// The changes since the last call.
+    pub fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().log)
+    }
+
+    /// How many IPVS commands there were since the last call.
+    pub fn take_commands(&self) -> usize {
+        self.take_log().iter().filter(|line| line.starts_with("ipvs")).count()
+    }
+}
+
+impl State {
+    fn run(&mut self, command: &Command) -> Result<(), Errno> {
+        let text = format!("ipvs {command:?}");
+        if self.refuse.iter().any(|part| text.contains(part)) {
+            return Err(Errno::ENOMEM);
+        }
+        self.log.push(text);
+        match *command {
+            Command::NewService(service) => match self.services.entry(service.key) {
+                std::collections::btree_map::Entry::Occupied(_) => Err(Errno::EEXIST),
+                std::collections::btree_map::Entry::Vacant(entry) => {
+                    entry.insert((service, Vec::new()));
+                    Ok(())
+                }
+            },
+            Command::SetService(service) => {
+                self.services.get_mut(&service.key).ok_or(Errno::ESRCH)?.0 = service;
+                Ok(())
+            }
+            Command::DelService(key) => {
+                self.services.remove(&key).map(|_| ()).ok_or(Errno::ESRCH)
+            }
+            Command::NewDestination(key, destination) => {
+                let reals = &mut self.services.get_mut(&key).ok_or(Errno::ESRCH)?.1;
+                if reals.iter().any(|real| same(real, destination.ip, destination.port)) {
+                    return Err(Errno::EEXIST);
+                }
+                reals.push(destination);
+                Ok(())
+            }
+            Command::SetDestination(key, destination) => {
+                let reals = &mut self.services.get_mut(&key).ok_or(Errno::ESRCH)?.1;
+                let real = reals
+                    .iter_mut()
+                    .find(|real| same(real, destination.ip, destination.port))
+                    .ok_or(Errno::ENOENT)?;
+                *real = destination;
+                Ok(())
+            }
+            Command::DelDestination(key, ip, port) => {
+                let reals = &mut self.services.get_mut(&key).ok_or(Errno::ESRCH)?.1;
+                let before = reals.len();
+                reals.retain(|real| !same(real, ip, port));
+                if reals.len() < before { Ok(()) } else { Err(Errno::ENOENT) }
+            }
+            Command::Zero(_) | Command::Flush | Command::SetConfig(_) => Err(Errno::EOPNOTSUPP),
+        }
+    }
+}
+
+fn same(real: &Destination, ip: IpAddr, port: u16) -> bool {
+    real.ip == ip && real.port == port
+}
+
+impl Platform for Kernel {
+    fn submit(&mut self, commands: &[Command]) -> Result<Vec<Failure>, Trouble> {
+        let mut state = self.state();
+        let failures = commands.iter().enumerate().filter_map(|(index, command)| {
+            let errno = state.run(command).err()?;
+            Some(Failure { index, cause: Cause::Refused(errno) })
+        });
+        Ok(failures.collect())
+    }
+
+    fn services(&mut self) -> Result<Vec<ServiceEntry>, Trouble> {
+        let state = self.state();
+        let entry = |(service, _): &(Service, _)| ServiceEntry { service: *service, stats: Stats::default() };
+        Ok(state.services.values().map(entry).collect())
+    }
+
+    fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Trouble> {
+        let state = self.state();
+        let (_, reals) = state.services.get(key).ok_or(Errno::ESRCH)?;
+        Ok(reals
+            .iter()
+            .map(|real| DestinationEntry {
+                destination: *real,
+                active: state.connections.get(&real.ip).copied().unwrap_or(0),
+                inactive: 0,
+                persistent: 0,
+                stats: Stats::default(),
+            })
+            .collect())
+    }
+
+    fn addresses(&mut self) -> Result<Vec<IpAddr>, Trouble> {
+        Ok(self.state().addresses.iter().copied().collect())
+    }
+
+    fn bind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble> {
+        let mut state = self.state();
+        state.log.extend(addresses.iter().map(|ip| format!("bind {ip}")));
+        state.addresses.extend(addresses);
+        Ok(())
+    }
+
+    fn unbind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble> {
+        let mut state = self.state();
+        state.log.extend(addresses.iter().map(|ip| format!("unbind {ip}")));
+        state.addresses.retain(|ip| !addresses.contains(ip));
+        Ok(())
+    }
+
+    fn table(&mut self) -> Result<Vec<Element>, Trouble> {
+        Ok(self.state().elements.iter().copied().collect())
+    }
+
+    fn commit(&mut self, transaction: &Transaction) -> Result<(), Trouble> {
+        let mut state = self.state();
+        if state.refuse_transactions {
+            return Err(Errno::ENOMEM.into());
+        }
+        let mut elements = state.elements.clone();
+        for element in &transaction.remove {
+            if !elements.remove(element) {
+                return Err(Errno::ENOENT.into());
+            }
+        }
+        for element in &transaction.add {
+            if !elements.insert(*element) {
+                return Err(Errno::EEXIST.into());
+            }
+        }
+        state.elements = elements;
+        state.log.push(format!("commit -{} +{}", transaction.remove.len(), transaction.add.len()));
+        Ok(())
+    }
+}
