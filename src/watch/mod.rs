@@ -1,5 +1,22 @@
 //! Kubernetes API → events for the snapshot.
+//!
+//! Objects are decoded into slim types that keep only the fields used ([`objects`]), checked and
+//! turned into the words of the model ([`parse`]), and handed on at once: nothing is stored here.
 
+mod client;
 mod event;
+mod kinds;
+mod lenient;
+mod manifests;
+mod names;
+pub mod objects;
+pub mod parse;
+mod retry;
+mod stream;
 
+pub use client::{ClientError, client};
 pub use event::{Change, Event};
+pub use manifests::{ManifestError, read as read_manifests};
+pub use names::Names;
+pub use parse::Problem;
+pub use stream::run;

@@ -1,0 +1,107 @@
+//! The three kinds of objects that are watched: which of them, and the events they become.
+
+use std::fmt::Debug;
+
+use kube::Resource;
+use kube::runtime::watcher;
+use serde::de::DeserializeOwned;
+
+use super::event::{Change, Event};
+use super::names::Names;
+use super::objects::{EndpointSlice, HEADLESS, Node, SERVICE_PROXY_NAME, Service};
+use super::parse::{self, Problem};
+use crate::model::{self, ServiceId, SliceId};
+
+/// A kind of objects.
+pub trait Kind:
+    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static
+{
+    /// What an object of this kind becomes.
+    type Model;
+    /// The name of an object of this kind.
+    type Id;
+
+    /// Which objects are asked for, by the agent of the node of this name.
+    fn selection(node: &str) -> watcher::Config;
+
+    /// The object's name.
+    fn id(&self, names: &mut Names) -> Self::Id;
+
+    /// Checks the object; `None` for one that is none of ours.
+    fn parse(self, names: &mut Names) -> (Option<Self::Model>, Vec<Problem>);
+
+    /// Puts a change to an object of this kind among the events.
+    fn event(change: Change<Self::Model, Self::Id>) -> Event;
+}
+
+/// What an object that is there says: `Apply`, or `Delete` where it is none of ours any more.
+pub fn applied<K: Kind>(object: K, names: &mut Names) -> (Event, Vec<Problem>) {
+    let id = object.id(names);
+    let (model, problems) = object.parse(names);
+    let change = model.map_or_else(|| Change::Delete(id), Change::Apply);
+    (K::event(change), problems)
+}
+
+impl Kind for Service {
+    type Model = model::Service;
+    type Id = ServiceId;
+
+    fn selection(_: &str) -> watcher::Config {
+        watcher::Config::default()
+            .labels(&format!("!{SERVICE_PROXY_NAME}"))
+            .fields("spec.clusterIP!=None")
+    }
+
+    fn id(&self, names: &mut Names) -> ServiceId {
+        parse::service_id(&self.metadata, names)
+    }
+
+    fn parse(self, names: &mut Names) -> (Option<model::Service>, Vec<Problem>) {
+        parse::service(self, names)
+    }
+
+    fn event(change: Change<model::Service, ServiceId>) -> Event {
+        Event::Service(change)
+    }
+}
+
+impl Kind for EndpointSlice {
+    type Model = model::EndpointSlice;
+    type Id = SliceId;
+
+    fn selection(_: &str) -> watcher::Config {
+        watcher::Config::default().labels(&format!("!{HEADLESS}"))
+    }
+
+    fn id(&self, names: &mut Names) -> SliceId {
+        parse::slice_id(&self.metadata, names)
+    }
+
+    fn parse(self, names: &mut Names) -> (Option<model::EndpointSlice>, Vec<Problem>) {
+        parse::slice(self, names)
+    }
+
+    fn event(change: Change<model::EndpointSlice, SliceId>) -> Event {
+        Event::Slice(change)
+    }
+}
+
+impl Kind for Node {
+    type Model = model::Node;
+    type Id = ();
+
+    fn selection(node: &str) -> watcher::Config {
+        watcher::Config::default().fields(&format!("metadata.name={node}"))
+    }
+
+    fn id(&self, _: &mut Names) {}
+
+    fn parse(self, names: &mut Names) -> (Option<model::Node>, Vec<Problem>) {
+        let (node, problems) = parse::node(self, names);
+        (Some(node), problems)
+    }
+
+    fn event(change: Change<model::Node, ()>) -> Event {
+        Event::Node(change)
+    }
+}

@@ -1,0 +1,174 @@
+//! Kubernetes objects from YAML and JSON files instead of an API server.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::event::{Change, Event};
+use super::kinds::{Kind, applied};
+use super::names::Names;
+use super::objects::{EndpointSlice, Node, Service};
+use super::parse::Problem;
+
+/// Why manifests could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// A file or directory cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file is neither YAML nor JSON.
+    #[error("{path}: {source}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<serde_saphyr::Error>,
+    },
+    /// A document is no Kubernetes object.
+    #[error("{path}: document {document}: {source}; each document must be a Kubernetes object")]
+    Object {
+        /// The file.
+        path: PathBuf,
+        /// Its number within the file, from 1.
+        document: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// Reads the Services, `EndpointSlices` and the Node called `node` from files, and from the
+/// `.yaml`, `.yml` and `.json` files of directories, as the events of a complete list of each.
+///
+/// Objects without a namespace are taken to be in `default`; other kinds are passed over.
+pub fn read(paths: &[PathBuf], node: &str) -> Result<(Vec<Event>, Vec<Problem>), ManifestError> {
+    let mut lists = Lists {
+        node,
+        names: Names::default(),
+        services: Vec::new(),
+        slices: Vec::new(),
+        nodes: Vec::new(),
+        problems: Vec::new(),
+    };
+    for path in paths {
+        for file in files(path).map_err(|source| read_error(path, source))? {
+            lists.file(&file)?;
+        }
+    }
+    let events = listed::<Service>(lists.services)
+        .chain(listed::<EndpointSlice>(lists.slices))
+        .chain(listed::<Node>(lists.nodes))
+        .collect();
+    Ok((events, lists.problems))
+}
+
+fn listed<K: Kind>(events: Vec<Event>) -> impl Iterator<Item = Event> {
+    std::iter::once(K::event(Change::Listing))
+        .chain(events)
+        .chain(std::iter::once(K::event(Change::Listed)))
+}
+
+fn read_error(path: &Path, source: io::Error) -> ManifestError {
+    ManifestError::Read {
+        path: path.into(),
+        source,
+    }
+}
+
+/// The files that a path stands for, in alphabetical order.
+fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.into()]);
+    }
+    let mut files = Vec::new();
+    for entry in path.read_dir()? {
+        let file = entry?.path();
+        let extension = file.extension().and_then(|extension| extension.to_str());
+        if matches!(extension, Some("yaml" | "yml" | "json")) && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+struct Lists<'a> {
+    node: &'a str,
+    names: Names,
+    services: Vec<Event>,
+    slices: Vec<Event>,
+    nodes: Vec<Event>,
+    problems: Vec<Problem>,
+}
+
+impl Lists<'_> {
+    fn file(&mut self, path: &Path) -> Result<(), ManifestError> {
+        let text = std::fs::read_to_string(path).map_err(|source| read_error(path, source))?;
+        let documents: Vec<Value> =
+            serde_saphyr::from_multiple(&text).map_err(|source| ManifestError::Syntax {
+                path: path.into(),
+                source: Box::new(source),
+            })?;
+        for (index, document) in documents.into_iter().enumerate() {
+            self.object(document)
+                .map_err(|source| ManifestError::Object {
+                    path: path.into(),
+                    document: index + 1,
+                    source,
+                })?;
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, mut object: Value) -> serde_json::Result<()> {
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+        let kind = text(object.get("kind")).unwrap_or_default();
+        match kind.as_str() {
+            "Service" => {
+                let (event, problems) = self.namespaced::<Service>(object)?;
+                self.services.push(event);
+                self.problems.extend(problems);
+            }
+            "EndpointSlice" => {
+                let (event, problems) = self.namespaced::<EndpointSlice>(object)?;
+                self.slices.push(event);
+                self.problems.extend(problems);
+            }
+            "Node" if text(object.pointer("/metadata/name")).as_deref() == Some(self.node) => {
+                let (event, problems) =
+                    applied(serde_json::from_value::<Node>(object)?, &mut self.names);
+                self.nodes.push(event);
+                self.problems.extend(problems);
+            }
+            // `List`, `ServiceList` and so on; the items of the latter do not name their kind.
+            _ if kind.ends_with("List") => {
+                let of = Value::from(kind.trim_end_matches("List"));
+                let items = object.get_mut("items").map(Value::take);
+                for mut item in serde_json::from_value::<Vec<Value>>(items.unwrap_or_default())? {
+                    if let Value::Object(fields) = &mut item {
+                        fields.entry("kind").or_insert_with(|| of.clone());
+                    }
+                    self.object(item)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn namespaced<K: Kind>(&mut self, object: Value) -> serde_json::Result<(Event, Vec<Problem>)> {
+        let mut object: K = serde_json::from_value(object)?;
+        let namespace = &mut object.meta_mut().namespace;
+        namespace.get_or_insert_with(|| "default".to_owned());
+        Ok(applied(object, &mut self.names))
+    }
+}
+
+#[cfg(test)]
+#[path = "manifests_tests.rs"]
+mod tests;

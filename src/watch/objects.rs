@@ -1,0 +1,323 @@
+//! Kubernetes objects with only the fields that Spillway uses; all others are skipped while
+//! decoding, so that they never take memory.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Deserializer};
+
+use super::lenient::{Field, FromValue, from_map};
+use crate::model::{Family, Protocol};
+
+/// On Services that another proxy takes care of (well-known label, KEP-2447).
+pub const SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
+/// On `EndpointSlices` that are for DNS only (well-known label).
+pub const HEADLESS: &str = "service.kubernetes.io/headless";
+/// On `EndpointSlices`: the Service that they belong to (well-known label).
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// On Nodes (well-known label).
+pub const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// A Service.
+#[derive(Clone, Debug, Default, Deserialize, kube::Resource)]
+#[resource(inherit = "core::Service")]
+#[serde(default)]
+pub struct Service {
+    /// Names and labels.
+    #[serde(deserialize_with = "metadata")]
+    pub metadata: ObjectMeta,
+    /// What it shall be.
+    pub spec: Field<ServiceSpec>,
+}
+
+/// `Service.spec`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ServiceSpec {
+    /// `ExternalName` Services have no endpoints.
+    #[serde(rename = "type")]
+    pub kind: Field<String>,
+    /// The first of `clusterIPs`; the only one in objects older than dual-stack.
+    #[serde(rename = "clusterIP")]
+    pub cluster_ip: Field<ClusterIp>,
+    /// One per family.
+    #[serde(rename = "clusterIPs")]
+    pub cluster_ips: Field<Vec<Field<ClusterIp>>>,
+    /// The families of `clusterIPs`.
+    pub ip_families: Field<Vec<Field<Family>>>,
+    /// The ports.
+    pub ports: Field<Vec<Field<ServicePort>>>,
+    /// Whether a client stays with its endpoint.
+    pub session_affinity: Field<Affinity>,
+    /// For how long.
+    pub session_affinity_config: Field<AffinityConfig>,
+}
+
+/// What may stand in `Service.spec.clusterIP`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterIp {
+    /// `None` (headless) or empty (not given yet).
+    None,
+    /// An address.
+    Ip(IpAddr),
+}
+
+/// `Service.spec.sessionAffinity`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affinity {
+    /// Every connection on its own.
+    None,
+    /// By the client's address.
+    ClientIp,
+}
+
+/// One of `Service.spec.ports`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ServicePort {
+    /// Empty where there is only one.
+    pub name: Field<String>,
+    /// TCP where left out.
+    pub protocol: Field<Protocol>,
+    /// On the Service's addresses.
+    pub port: Field<i64>,
+    /// On every node; 0 for none.
+    pub node_port: Field<i64>,
+}
+
+/// `Service.spec.sessionAffinityConfig`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct AffinityConfig {
+    /// For affinity by the client's address.
+    #[serde(rename = "clientIP")]
+    pub client_ip: Field<ClientIpConfig>,
+}
+
+/// `Service.spec.sessionAffinityConfig.clientIP`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ClientIpConfig {
+    /// 1 to 86,400.
+    pub timeout_seconds: Field<i64>,
+}
+
+/// An `EndpointSlice`.
+#[derive(Clone, Debug, Default, Deserialize, kube::Resource)]
+#[resource(inherit = "discovery::EndpointSlice")]
+#[serde(default, rename_all = "camelCase")]
+pub struct EndpointSlice {
+    /// Names and labels.
+    #[serde(deserialize_with = "metadata")]
+    pub metadata: ObjectMeta,
+    /// What its addresses are.
+    pub address_type: Field<AddressType>,
+    /// The ports that all its endpoints have.
+    pub ports: Field<Vec<Field<SlicePort>>>,
+    /// Its endpoints.
+    pub endpoints: Field<Vec<Field<Endpoint>>>,
+}
+
+/// `EndpointSlice.addressType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressType {
+    /// Addresses of this family.
+    Ip(Family),
+    /// Host names, which no proxy can use.
+    Fqdn,
+}
+
+/// One of `EndpointSlice.ports`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SlicePort {
+    /// The Service port's name.
+    pub name: Field<String>,
+    /// TCP where left out.
+    pub protocol: Field<Protocol>,
+    /// Left out or 0: all ports, which no proxy implements.
+    pub port: Field<i64>,
+}
+
+/// One of `EndpointSlice.endpoints`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Endpoint {
+    /// Only the first counts.
+    pub addresses: Field<Vec<Field<IpAddr>>>,
+    /// Its conditions.
+    pub conditions: Field<Conditions>,
+    /// Its node.
+    pub node_name: Field<String>,
+    /// Its zone.
+    pub zone: Field<String>,
+}
+
+/// `EndpointSlice.endpoints[].conditions`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Conditions {
+    /// Left out: yes.
+    pub ready: Field<bool>,
+    /// Left out: yes.
+    pub serving: Field<bool>,
+    /// Left out: no.
+    pub terminating: Field<bool>,
+}
+
+/// A Node.
+#[derive(Clone, Debug, Default, Deserialize, kube::Resource)]
+#[resource(inherit = "core::Node")]
+#[serde(default)]
+pub struct Node {
+    /// Names and labels.
+    #[serde(deserialize_with = "metadata")]
+    pub metadata: ObjectMeta,
+    /// What it shall be.
+    pub spec: Field<NodeSpec>,
+}
+
+/// `Node.spec`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeSpec {
+    /// Reasons against the node.
+    pub taints: Field<Vec<Field<Taint>>>,
+}
+
+/// One of `Node.spec.taints`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Taint {
+    /// Its name.
+    pub key: Field<String>,
+}
+
+from_map!(
+    Metadata,
+    Labels,
+    ServiceSpec,
+    ServicePort,
+    AffinityConfig,
+    ClientIpConfig,
+    SlicePort,
+    Endpoint,
+    Conditions,
+    NodeSpec,
+    Taint,
+);
+
+impl FromValue for ClusterIp {
+    fn text(text: &str) -> Option<Self> {
+        match text {
+            "" | "None" => Some(Self::None),
+            _ => IpAddr::text(text).map(Self::Ip),
+        }
+    }
+}
+
+impl FromValue for Affinity {
+    fn text(text: &str) -> Option<Self> {
+        match text {
+            "" | "None" => Some(Self::None),
+            "ClientIP" => Some(Self::ClientIp),
+            _ => None,
+        }
+    }
+}
+
+impl FromValue for AddressType {
+    fn text(text: &str) -> Option<Self> {
+        match text {
+            "FQDN" => Some(Self::Fqdn),
+            _ => Family::text(text).map(Self::Ip),
+        }
+    }
+}
+
+impl FromValue for Family {
+    fn text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| match family {
+            Self::V4 => text == "IPv4",
+            Self::V6 => text == "IPv6",
+        })
+    }
+}
+
+impl FromValue for Protocol {
+    fn text(text: &str) -> Option<Self> {
+        match text {
+            "TCP" => Some(Self::Tcp),
+            "UDP" => Some(Self::Udp),
+            "SCTP" => Some(Self::Sctp),
+            _ => None,
+        }
+    }
+}
+
+/// The part of `metadata` that is used here or by the watcher.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Metadata {
+    name: Field<String>,
+    namespace: Field<String>,
+    resource_version: Field<String>,
+    deletion_timestamp: Field<String>,
+    labels: Field<Labels>,
+}
+
+/// The labels that are used here.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Labels {
+    #[serde(rename = "service.kubernetes.io/service-proxy-name")]
+    service_proxy_name: Field<String>,
+    #[serde(rename = "service.kubernetes.io/headless")]
+    headless: Field<String>,
+    #[serde(rename = "kubernetes.io/service-name")]
+    service_name: Field<String>,
+    #[serde(rename = "topology.kubernetes.io/zone")]
+    zone: Field<String>,
+}
+
+impl<T> Field<T> {
+    /// The value, where it is usable.
+    pub fn ok(self) -> Option<T> {
+        match self {
+            Self::Valid(value) => Some(value),
+            Self::Absent | Self::Invalid(_) => None,
+        }
+    }
+}
+
+/// Decodes `metadata` into the type that `kube` wants, without what is not used.
+fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    let metadata = Field::<Metadata>::deserialize(deserializer)?;
+    let metadata = metadata.ok().unwrap_or_default();
+    let labels = metadata.labels.ok().unwrap_or_default();
+    let labels = [
+        (SERVICE_PROXY_NAME, labels.service_proxy_name),
+        (HEADLESS, labels.headless),
+        (SERVICE_NAME, labels.service_name),
+        (ZONE, labels.zone),
+    ];
+    let labels: BTreeMap<_, _> = labels
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value.ok()?)))
+        .collect();
+    Ok(ObjectMeta {
+        name: metadata.name.ok(),
+        namespace: metadata.namespace.ok(),
+        resource_version: metadata.resource_version.ok(),
+        // Only whether there is one matters, so it may as well not be parsed.
+        deletion_timestamp: match metadata.deletion_timestamp {
+            Field::Absent => None,
+            Field::Valid(_) | Field::Invalid(_) => Some(Time(Timestamp::UNIX_EPOCH)),
+        },
+        labels: (!labels.is_empty()).then_some(labels),
+        ..ObjectMeta::default()
+    })
+}

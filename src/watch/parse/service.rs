@@ -1,0 +1,181 @@
+//! Services.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::{MAP, PROTOCOL, Problem, Report, TEXT};
+use crate::model::{Family, Protocol, Service, ServiceId, ServicePort};
+use crate::watch::lenient::Field;
+use crate::watch::names::Names;
+use crate::watch::objects::{self, Affinity, AffinityConfig, ClusterIp, SERVICE_PROXY_NAME};
+
+/// How long affinity lasts where the object does not say (`DefaultClientIPServiceAffinitySeconds`
+/// of the Kubernetes API), in seconds.
+const AFFINITY_SECONDS: u32 = 10_800;
+/// The longest that affinity may last (`MaxClientIPServiceAffinitySeconds`), in seconds.
+const MAX_AFFINITY_SECONDS: u32 = 86_400;
+
+/// A Service's name.
+pub fn service_id(metadata: &ObjectMeta, names: &mut Names) -> ServiceId {
+    ServiceId {
+        namespace: names.intern(metadata.namespace.as_deref().unwrap_or_default()),
+        name: metadata.name.as_deref().unwrap_or_default().into(),
+    }
+}
+
+/// Checks a Service. `None` for one that is not ours to serve: it has no address of its own, or
+/// another proxy takes care of it.
+pub fn service(object: objects::Service, names: &mut Names) -> (Option<Service>, Vec<Problem>) {
+    let id = service_id(&object.metadata, names);
+    let mut report = Report::new("Service", &id);
+    let service = read(&id, object, names, &mut report);
+    let problems = report.problems;
+    (service, problems)
+}
+
+fn read(
+    id: &ServiceId,
+    object: objects::Service,
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> Option<Service> {
+    let labels = object.metadata.labels.unwrap_or_default();
+    if labels.contains_key(SERVICE_PROXY_NAME) {
+        return None;
+    }
+    let spec = report.value("spec", MAP, object.spec)?;
+    if report.value("spec.type", TEXT, spec.kind).as_deref() == Some("ExternalName") {
+        return None;
+    }
+    let cluster_ips = cluster_ips(spec.cluster_ip, spec.cluster_ips, spec.ip_families, report);
+    if cluster_ips.is_empty() {
+        return None;
+    }
+    Some(Service {
+        id: id.clone(),
+        cluster_ips,
+        ports: ports(spec.ports, names, report),
+        affinity_seconds: affinity(spec.session_affinity, spec.session_affinity_config, report),
+    })
+}
+
+/// The addresses, at most one per family. `ipFamilies`, where given, says what each shall be.
+fn cluster_ips(
+    single: Field<ClusterIp>,
+    list: Field<Vec<Field<ClusterIp>>>,
+    families: Field<Vec<Field<Family>>>,
+    report: &mut Report<'_>,
+) -> Vec<IpAddr> {
+    const REMEDY: &str = "recreate the Service so that it is given an address";
+    let mut found = report.list("spec.clusterIPs", REMEDY, list);
+    if found.is_empty() {
+        let single = report.value("spec.clusterIP", REMEDY, single);
+        found.extend(single.map(|ip| (0, ip)));
+    }
+    let families = report.list("spec.ipFamilies", "use IPv4 or IPv6", families);
+    let mut ips: Vec<IpAddr> = Vec::with_capacity(found.len());
+    for (index, ip) in found {
+        let ClusterIp::Ip(ip) = ip else { continue };
+        let family = Family::of(ip);
+        let named = families.iter().find(|(place, _)| *place == index);
+        if named.is_some_and(|&(_, named)| named != family) {
+            let path = format!("spec.clusterIPs[{index}]");
+            report.add(
+                path,
+                format_args!("{ip} is not of the family in spec.ipFamilies"),
+                REMEDY,
+            );
+        } else if ips.iter().any(|other| Family::of(*other) == family) {
+            let path = format!("spec.clusterIPs[{index}]");
+            report.add(
+                path,
+                format_args!("{ip} is a second {family} address"),
+                REMEDY,
+            );
+        } else {
+            ips.push(ip);
+        }
+    }
+    ips
+}
+
+fn ports(
+    list: Field<Vec<Field<objects::ServicePort>>>,
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> Vec<ServicePort> {
+    const NAME: &str = "give each port of a protocol a name of its own";
+    let list = report.list("spec.ports", MAP, list);
+    let mut ports = Vec::with_capacity(list.len());
+    let mut seen = HashSet::new();
+    for (index, port) in list {
+        let path = |field: &str| format!("spec.ports[{index}].{field}");
+        let name = report.value(path("name"), TEXT, port.name);
+        let protocol = match port.protocol {
+            Field::Absent => Some(Protocol::Tcp),
+            field => report.value(path("protocol"), PROTOCOL, field),
+        };
+        if let Field::Absent | Field::Valid(0) = port.port {
+            report.add(
+                path("port"),
+                "is missing",
+                "give a port number from 1 to 65535",
+            );
+        }
+        let number = report.port(path("port"), port.port);
+        let node_port = report.port(path("nodePort"), port.node_port);
+        let (Some(protocol), Some(number)) = (protocol, number) else {
+            continue;
+        };
+        let name = names.intern(&name.unwrap_or_default());
+        if seen.insert((name.clone(), protocol)) {
+            ports.push(ServicePort {
+                name,
+                protocol,
+                port: number,
+                node_port,
+            });
+        } else {
+            report.add(
+                path("name"),
+                format_args!("{name:?} is taken by another port"),
+                NAME,
+            );
+        }
+    }
+    ports
+}
+
+fn affinity(
+    affinity: Field<Affinity>,
+    config: Field<AffinityConfig>,
+    report: &mut Report<'_>,
+) -> Option<u32> {
+    const PATH: &str = "spec.sessionAffinityConfig.clientIP.timeoutSeconds";
+    const SECONDS: &str = "give 1 to 86400 seconds; 10800 are used meanwhile";
+    let affinity = report.value("spec.sessionAffinity", "use None or ClientIP", affinity);
+    if affinity != Some(Affinity::ClientIp) {
+        return None;
+    }
+    let config = report
+        .value("spec.sessionAffinityConfig", MAP, config)
+        .unwrap_or_default();
+    let config = report.value("spec.sessionAffinityConfig.clientIP", MAP, config.client_ip);
+    let seconds = report.value(PATH, SECONDS, config.unwrap_or_default().timeout_seconds);
+    let Some(seconds) = seconds else {
+        return Some(AFFINITY_SECONDS);
+    };
+    match u32::try_from(seconds) {
+        Ok(seconds @ 1..=MAX_AFFINITY_SECONDS) => Some(seconds),
+        _ => {
+            report.add(PATH, format_args!("found {seconds}"), SECONDS);
+            Some(AFFINITY_SECONDS)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;

@@ -1,0 +1,172 @@
+//! `EndpointSlices`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::{FLAG, MAP, PROTOCOL, Problem, Report, TEXT};
+use crate::model::{
+    Conditions, Endpoint, EndpointSlice, Family, Protocol, ServiceId, SliceId, SlicePort,
+};
+use crate::watch::lenient::Field;
+use crate::watch::names::Names;
+use crate::watch::objects::{self, AddressType, HEADLESS, SERVICE_NAME};
+
+/// An `EndpointSlice`'s name.
+pub fn slice_id(metadata: &ObjectMeta, names: &mut Names) -> SliceId {
+    SliceId {
+        namespace: names.intern(metadata.namespace.as_deref().unwrap_or_default()),
+        name: metadata.name.as_deref().unwrap_or_default().into(),
+    }
+}
+
+/// Checks an `EndpointSlice`. `None` for one that is of no use to a proxy: of host names, for DNS
+/// only, or without a Service.
+pub fn slice(
+    object: objects::EndpointSlice,
+    names: &mut Names,
+) -> (Option<EndpointSlice>, Vec<Problem>) {
+    let id = slice_id(&object.metadata, names);
+    let mut report = Report::new("EndpointSlice", &id);
+    let slice = read(&id, object, names, &mut report);
+    let problems = report.problems;
+    (slice, problems)
+}
+
+fn read(
+    id: &SliceId,
+    object: objects::EndpointSlice,
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> Option<EndpointSlice> {
+    const TYPE: &str = "use IPv4, IPv6 or FQDN";
+    let labels = object.metadata.labels.unwrap_or_default();
+    if labels.contains_key(HEADLESS) {
+        return None;
+    }
+    if object.address_type == Field::Absent {
+        report.add("addressType", "is missing", TYPE);
+    }
+    let AddressType::Ip(family) = report.value("addressType", TYPE, object.address_type)? else {
+        return None;
+    };
+    let service = labels.get(SERVICE_NAME).filter(|name| !name.is_empty());
+    let Some(service) = service else {
+        report.add(
+            "metadata.labels",
+            format_args!("{SERVICE_NAME} is missing"),
+            "name the Service in this label",
+        );
+        return None;
+    };
+    let service = ServiceId {
+        namespace: id.namespace.clone(),
+        name: names.intern(service),
+    };
+    Some(EndpointSlice {
+        id: id.clone(),
+        service,
+        family,
+        ports: ports(object.ports, names, report),
+        endpoints: endpoints(object.endpoints, family, names, report),
+    })
+}
+
+/// The ports; those without name or number mean nothing to a proxy.
+fn ports(
+    list: Field<Vec<Field<objects::SlicePort>>>,
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> Vec<SlicePort> {
+    let list = report.list("ports", MAP, list);
+    let mut ports = Vec::with_capacity(list.len());
+    for (index, port) in list {
+        let path = |field: &str| format!("ports[{index}].{field}");
+        let name = report.value(path("name"), TEXT, port.name);
+        let protocol = match port.protocol {
+            Field::Absent => Some(Protocol::Tcp),
+            field => report.value(path("protocol"), PROTOCOL, field),
+        };
+        let number = report.port(path("port"), port.port);
+        if let (Some(name), Some(protocol), Some(port)) = (name, protocol, number) {
+            ports.push(SlicePort {
+                name: names.intern(&name),
+                protocol,
+                port,
+            });
+        }
+    }
+    ports
+}
+
+fn endpoints(
+    list: Field<Vec<Field<objects::Endpoint>>>,
+    family: Family,
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> Vec<Endpoint> {
+    const REMEDY: &str = "give an address of the slice's addressType";
+    let list = report.list("endpoints", MAP, list);
+    let mut endpoints = Vec::with_capacity(list.len());
+    for (index, endpoint) in list {
+        // Thousands of them are read and few have problems: no path is built beforehand.
+        let path = |field: &str| format!("endpoints[{index}].{field}");
+        let address = match endpoint.addresses {
+            Field::Valid(addresses) => addresses.into_iter().next().unwrap_or_default(),
+            Field::Invalid(found) => Field::Invalid(found),
+            Field::Absent => Field::Absent,
+        };
+        let ip = match address {
+            Field::Absent => continue,
+            Field::Valid(ip) if Family::of(ip) == family => ip,
+            Field::Valid(ip) => {
+                report.add(path("addresses[0]"), format_args!("found {ip}"), REMEDY);
+                continue;
+            }
+            Field::Invalid(found) => {
+                report.add(
+                    path("addresses[0]"),
+                    format_args!("found {found:?}"),
+                    REMEDY,
+                );
+                continue;
+            }
+        };
+        let mut name = |field: &str, value: Field<String>| match value {
+            Field::Valid(name) => Some(names.intern(&name)).filter(|name| !name.is_empty()),
+            Field::Absent => None,
+            invalid @ Field::Invalid(_) => {
+                report.value(path(field), TEXT, invalid);
+                None
+            }
+        };
+        endpoints.push(Endpoint {
+            ip,
+            node: name("nodeName", endpoint.node_name),
+            zone: name("zone", endpoint.zone),
+            conditions: conditions(index, endpoint.conditions, report),
+        });
+    }
+    endpoints
+}
+
+fn conditions(
+    index: usize,
+    conditions: Field<objects::Conditions>,
+    report: &mut Report<'_>,
+) -> Conditions {
+    let path = format_args!("endpoints[{index}].conditions");
+    let conditions = report.value(path, MAP, conditions).unwrap_or_default();
+    let mut flag = |name: &str, field, default| {
+        report
+            .value(format_args!("{path}.{name}"), FLAG, field)
+            .unwrap_or(default)
+    };
+    Conditions {
+        ready: flag("ready", conditions.ready, true),
+        serving: flag("serving", conditions.serving, true),
+        terminating: flag("terminating", conditions.terminating, false),
+    }
+}
+
+#[cfg(test)]
+#[path = "slice_tests.rs"]
+mod tests;

@@ -1,0 +1,224 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Parses a slice of Service `web` with the given fields on top.
+fn parse(fields: Value) -> (Option<EndpointSlice>, Vec<String>) {
+    let mut object = json!({
+        "metadata": {
+            "namespace": "default",
+            "name": "web-1",
+            "labels": {"kubernetes.io/service-name": "web"},
+        },
+        "addressType": "IPv4",
+    });
+    let Value::Object(fields) = fields else {
+        panic!("fields are a map")
+    };
+    for (name, value) in fields {
+        object[name] = value;
+    }
+    let (slice, problems) = slice(
+        serde_json::from_value(object).unwrap(),
+        &mut Names::default(),
+    );
+    (
+        slice,
+        problems.into_iter().map(|problem| problem.field).collect(),
+    )
+}
+
+fn endpoints(endpoints: Value) -> (Vec<Endpoint>, Vec<String>) {
+    let (slice, problems) = parse(json!({"endpoints": endpoints}));
+    (slice.unwrap().endpoints, problems)
+}
+
+#[test]
+fn a_slice_is_read_with_kubernetes_defaults() {
+    let (slice, problems) = parse(json!({
+        "ports": [{"name": "http", "port": 8080}, {"name": "", "port": 53, "protocol": "UDP"}],
+        "endpoints": [
+            {"addresses": ["10.1.0.5", "10.1.0.6"], "nodeName": "east-1", "zone": "a"},
+            {"addresses": ["10.1.0.7"], "nodeName": "", "conditions": {"ready": null}},
+        ],
+    }));
+    assert_eq!(problems, Vec::<String>::new());
+    let slice = slice.unwrap();
+    assert_eq!(slice.service, ServiceId::new("default", "web"));
+    assert_eq!(slice.family, Family::V4);
+    let ports: Vec<_> = slice
+        .ports
+        .iter()
+        .map(|port| (&*port.name, port.protocol, port.port.get()))
+        .collect();
+    assert_eq!(
+        ports,
+        [("http", Protocol::Tcp, 8080), ("", Protocol::Udp, 53)]
+    );
+    let sound = Conditions {
+        ready: true,
+        serving: true,
+        terminating: false,
+    };
+    let wanted = [
+        Endpoint {
+            ip: "10.1.0.5".parse().unwrap(),
+            conditions: sound,
+            node: Some("east-1".into()),
+            zone: Some("a".into()),
+        },
+        Endpoint {
+            ip: "10.1.0.7".parse().unwrap(),
+            conditions: sound,
+            node: None,
+            zone: None,
+        },
+    ];
+    assert_eq!(slice.endpoints, wanted);
+}
+
+#[test]
+fn conditions_are_read_one_by_one() {
+    for (conditions, wanted) in [
+        (json!(null), [true, true, false]),
+        (json!({"ready": false}), [false, true, false]),
+        (
+            json!({"ready": false, "serving": true, "terminating": true}),
+            [false, true, true],
+        ),
+        (json!({"serving": false}), [true, false, false]),
+    ] {
+        let endpoint = json!([{"addresses": ["10.1.0.5"], "conditions": conditions}]);
+        let (endpoints, problems) = endpoints(endpoint);
+        let found = endpoints[0].conditions;
+        assert_eq!(
+            [found.ready, found.serving, found.terminating],
+            wanted,
+            "{conditions}"
+        );
+        assert_eq!(problems, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn slices_that_are_of_no_use_to_a_proxy_are_left_out() {
+    let headless = json!({
+        "service.kubernetes.io/headless": "",
+        "kubernetes.io/service-name": "web",
+    });
+    for (fields, problems) in [
+        (json!({"addressType": "FQDN"}), vec![]),
+        (
+            json!({"metadata": {"name": "web-1", "labels": headless}}),
+            vec![],
+        ),
+        (json!({"addressType": "IPX"}), vec!["addressType"]),
+        (json!({"addressType": null}), vec!["addressType"]),
+        (
+            json!({"metadata": {"name": "web-1"}}),
+            vec!["metadata.labels"],
+        ),
+    ] {
+        let (slice, found) = parse(fields.clone());
+        assert_eq!(slice, None, "{fields}");
+        assert_eq!(found, problems, "{fields}");
+    }
+}
+
+#[test]
+fn ports_without_name_or_number_are_ignored() {
+    let ports = json!([
+        {"port": 1},
+        {"name": "a"},
+        {"name": "b", "port": 0},
+        {"name": "c", "port": null},
+        {"name": "good", "port": 8080},
+    ]);
+    let (slice, problems) = parse(json!({"ports": ports}));
+    let ports = slice.unwrap().ports;
+    assert_eq!(
+        ports.iter().map(|port| &*port.name).collect::<Vec<_>>(),
+        ["good"]
+    );
+    assert_eq!(problems, Vec::<String>::new());
+}
+
+#[test]
+fn a_bad_port_is_left_out_and_reported() {
+    for (port, problem) in [
+        (json!({"name": "x", "port": 65536}), "ports[0].port"),
+        (
+            json!({"name": "x", "port": 1, "protocol": "tcp"}),
+            "ports[0].protocol",
+        ),
+        (json!({"name": 5, "port": 1}), "ports[0].name"),
+    ] {
+        let (slice, problems) = parse(json!({"ports": [port, {"name": "good", "port": 1}]}));
+        assert_eq!(slice.unwrap().ports.len(), 1, "{port}");
+        assert_eq!(problems, [problem], "{port}");
+    }
+}
+
+#[test]
+fn a_bad_endpoint_is_left_out_and_the_others_serve() {
+    for (endpoint, problems) in [
+        (
+            json!({"addresses": ["10.1.0"]}),
+            vec!["endpoints[0].addresses[0]"],
+        ),
+        (
+            json!({"addresses": ["fd00::1"]}),
+            vec!["endpoints[0].addresses[0]"],
+        ),
+        (
+            json!({"addresses": "10.1.0.5"}),
+            vec!["endpoints[0].addresses[0]"],
+        ),
+        (json!([]), vec!["endpoints[0]"]),
+        (json!({"addresses": []}), vec![]),
+        (json!({}), vec![]),
+    ] {
+        let (endpoints, found) = endpoints(json!([endpoint, {"addresses": ["10.1.0.9"]}]));
+        assert_eq!(endpoints.len(), 1, "{endpoint}");
+        assert_eq!(found, problems, "{endpoint}");
+    }
+}
+
+#[test]
+fn a_bad_detail_costs_only_the_detail() {
+    let (endpoints, problems) = endpoints(json!([{
+        "addresses": ["10.1.0.5"],
+        "nodeName": ["east-1"],
+        "zone": 7,
+        "conditions": {"ready": "no", "serving": false},
+    }]));
+    assert_eq!(endpoints.len(), 1);
+    assert_eq!((&endpoints[0].node, &endpoints[0].zone), (&None, &None));
+    assert!(endpoints[0].conditions.ready && !endpoints[0].conditions.serving);
+    assert_eq!(
+        problems,
+        [
+            "endpoints[0].nodeName",
+            "endpoints[0].zone",
+            "endpoints[0].conditions.ready"
+        ]
+    );
+}
+
+#[test]
+fn endpoints_share_the_names_of_their_nodes() {
+    let endpoint = |ip| json!({"addresses": [ip], "nodeName": "east-1"});
+    let (endpoints, _) = endpoints(json!([endpoint("10.1.0.5"), endpoint("10.1.0.6")]));
+    let [Some(a), Some(b)] = [&endpoints[0].node, &endpoints[1].node] else {
+        panic!("both have a node")
+    };
+    assert!(std::sync::Arc::ptr_eq(a, b));
+}
+
+#[test]
+fn null_lists_are_empty_lists() {
+    let (slice, problems) = parse(json!({"ports": null, "endpoints": null}));
+    let slice = slice.unwrap();
+    assert!(slice.ports.is_empty() && slice.endpoints.is_empty());
+    assert_eq!(problems, Vec::<String>::new());
+}
