@@ -8,7 +8,7 @@ use super::show;
 use crate::model::Weights;
 use crate::plan::{Here, ServicePlan, plan};
 use crate::snapshot::Snapshot;
-use crate::watch::manifests;
+use crate::watch::read_manifests;
 
 /// Shows what an agent would program, from manifests alone.
 ///
@@ -36,14 +36,14 @@ enum Output {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let manifests = manifests::read(&args.files, &args.node)?;
-    for problem in &manifests.problems {
+    let (events, problems) = read_manifests(&args.files, &args.node)?;
+    for problem in &problems {
         eprintln!("spillway: {problem}");
     }
-    ensure!(!manifests.events.is_empty(), "the manifests hold no Service, EndpointSlice or Node");
 
     let mut snapshot = Snapshot::default();
-    manifests.events.into_iter().for_each(|event| snapshot.apply(event));
+    events.into_iter().for_each(|event| snapshot.apply(event));
+    ensure!(snapshot.service_count() > 0, "the manifests hold no Service that is to be programmed");
     let here = Here {
         node: Arc::from(args.node.as_str()),
         zone: snapshot.node().zone.clone(),
