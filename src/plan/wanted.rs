@@ -19,6 +19,18 @@ pub struct PortPlan {
     pub servers: Vec<VirtualServer>,
 }
 
+impl PortPlan {
+    /// The addresses of the endpoints on this node, each once.
+    pub fn local_addresses(&self) -> Vec<IpAddr> {
+        let reals = self.servers.iter().flat_map(|server| &server.reals);
+        let mut local: Vec<IpAddr> =
+            reals.filter(|real| real.level == Level::Node).map(|real| real.ip).collect();
+        local.sort_unstable();
+        local.dedup();
+        local
+    }
+}
+
 /// An address and port at which clients find a service port; the protocol is that of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Frontend {

@@ -66,7 +66,5 @@ fn real(entry: &DestinationEntry) -> Option<KnownReal> {
         port: NonZeroU16::new(destination.port)?,
         // A weight beyond any of ours only has to differ from them.
         weight: u16::try_from(destination.weight).unwrap_or(u16::MAX),
-        // Hairpin elements are adopted apart; the next plan says which it needs.
-        local: false,
     })
 }

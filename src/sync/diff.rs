@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::known::{KnownReal, KnownServer};
 use crate::kernel::ipvs::{Command, Destination, Name, Service, ServiceFlags, ServiceKey};
 use crate::kernel::mark::Mark;
-use crate::model::{Level, Protocol};
+use crate::model::Protocol;
 use crate::plan::{RealServer, Scheduler, VirtualServer};
 
 /// Appends the commands that make the kernel hold `wanted`, and returns what it then holds.
@@ -56,7 +56,7 @@ pub fn server(
                 commands.push(Command::DelDestination(key, real.ip, real.port.get()));
             }
             Protocol::Tcp => {
-                let drained = KnownReal { weight: 0, local: false, ..real };
+                let drained = KnownReal { weight: 0, ..real };
                 if !real.is_draining() {
                     commands.push(Command::SetDestination(key, destination(&drained)));
                 }
@@ -74,12 +74,7 @@ pub fn server(
 }
 
 fn target(real: &RealServer) -> KnownReal {
-    KnownReal {
-        ip: real.ip,
-        port: real.port,
-        weight: real.weight.get(),
-        local: real.level == Level::Node,
-    }
+    KnownReal { ip: real.ip, port: real.port, weight: real.weight.get() }
 }
 
 fn service(key: ServiceKey, wanted: &VirtualServer) -> Service {

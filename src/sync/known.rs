@@ -15,6 +15,8 @@ pub struct KnownPort {
     pub mark: Mark,
     /// The frontends that lead to them, sorted.
     pub frontends: Vec<Frontend>,
+    /// The endpoints on this node, which hairpin masquerading is set up for.
+    pub hairpins: Vec<IpAddr>,
     /// The virtual servers that there are.
     pub servers: Vec<KnownServer>,
     /// A command failed, so that `servers` may be wrong until it is read back.
@@ -43,8 +45,6 @@ pub struct KnownReal {
     pub port: NonZeroU16,
     /// Its weight; 0 where it only finishes the connections that it has.
     pub weight: u16,
-    /// Whether it is on this node, so that hairpin masquerading is set up for it.
-    pub local: bool,
 }
 
 impl KnownReal {
@@ -71,16 +71,20 @@ impl KnownPort {
     }
 }
 
+impl KnownPort {
+    /// Takes its virtual servers out of those to be deleted; false if there were none.
+    pub fn servers_doomed_in(&self, doomed: &mut Vec<ServiceKey>) -> bool {
+        let before = doomed.len();
+        doomed.retain(|key| !matches!(key, ServiceKey::Mark { mark, .. } if *mark == self.mark.value()));
+        doomed.len() < before
+    }
+}
+
 impl KnownServer {
     /// Its name in the kernel.
     pub fn key(&self, mark: Mark) -> ServiceKey {
         ServiceKey::Mark { family: self.family, mark: mark.value() }
     }
-}
-
-/// The addresses of the real servers on this node, for hairpin masquerading.
-pub fn local_addresses(servers: &[KnownServer]) -> impl Iterator<Item = IpAddr> {
-    servers.iter().flat_map(|server| &server.reals).filter(|real| real.local).map(|real| real.ip)
 }
 
 /// The virtual addresses among frontends.

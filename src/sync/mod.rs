@@ -233,11 +233,15 @@ impl<P: Platform> Syncer<P> {
     /// Gives a service port its mark, and makes sure that what is known of it is true.
     fn prepare(&mut self, id: &ServicePortId, wanted: &PortPlan) -> Result<(), Trouble> {
         match self.ports.get_mut(id) {
-            Some(known) if known.unsure => {
-                known.servers = adopt::servers_of(&mut self.platform, self.range, known.mark)?;
-                known.unsure = false;
+            Some(known) => {
+                // One that was to be deleted may be wanted again: it is read back like the others.
+                let doomed = known.servers_doomed_in(&mut self.doomed);
+                if known.unsure || doomed {
+                    known.unsure = true;
+                    known.servers = adopt::servers_of(&mut self.platform, self.range, known.mark)?;
+                    known.unsure = false;
+                }
             }
-            Some(_) => {}
             None if wanted.frontends.is_empty() => {}
             None => {
                 let known = self.adopt(id, wanted).ok_or("all marks of the range are in use")?;
@@ -258,7 +262,7 @@ impl<P: Platform> Syncer<P> {
             Some((mark, servers)) => (mark, servers),
             None => (self.marks.allocate()?, Vec::new()),
         };
-        Some(KnownPort { mark, frontends: Vec::new(), servers, unsure: false })
+        Some(KnownPort { mark, frontends: Vec::new(), hairpins: Vec::new(), servers, unsure: false })
     }
 
     /// Leads the frontends to the virtual servers, and returns the Services that cannot have all
@@ -298,13 +302,15 @@ impl<P: Platform> Syncer<P> {
             self.shared.vips.release(ip);
             self.shared.addresses.release(ip);
         }
-        known::local_addresses(&job.next).for_each(|ip| self.shared.hairpins.retain(ip));
-        known::local_addresses(&known.servers).for_each(|ip| self.shared.hairpins.release(ip));
+        let hairpins = job.wanted.local_addresses();
+        hairpins.iter().for_each(|ip| self.shared.hairpins.retain(*ip));
+        known.hairpins.iter().for_each(|ip| self.shared.hairpins.release(*ip));
 
         let gone = known.servers.iter().filter(|old| !job.next.iter().any(|new| new.family == old.family));
         self.doomed.extend(gone.map(|server| server.key(known.mark)));
 
         known.frontends = job.wanted.frontends;
+        known.hairpins = hairpins;
         known.servers = job.next;
         if known.is_draining() {
             self.drain.add(job.id, now);

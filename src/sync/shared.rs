@@ -1,7 +1,6 @@
 //! What service ports share in the kernel: the addresses on the link and the table's maps and sets.
 
 use std::net::IpAddr;
-use std::num::NonZeroU16;
 
 use tracing::warn;
 
@@ -11,7 +10,6 @@ use super::refs::{Changes, Refs};
 use super::routes::{Claim, RouteChanges, Routes};
 use crate::kernel::mark::Mark;
 use crate::kernel::nft::{Element, Transaction};
-use crate::model::Protocol;
 use crate::plan::Frontend;
 
 /// Shared state, as it shall be and as it is.
@@ -92,12 +90,10 @@ impl Shared {
         for element in elements {
             match *element {
                 Element::Service { ip, protocol, port, mark } => {
-                    let frontend = |port| Frontend::Address(ip, port);
-                    routes.extend(route(protocol, port, frontend, mark));
+                    routes.push(((protocol, Frontend::Address(ip, port)), mark));
                 }
                 Element::NodePort { family, protocol, port, mark } => {
-                    let frontend = |port| Frontend::NodePort(family, port);
-                    routes.extend(route(protocol, port, frontend, mark));
+                    routes.push(((protocol, Frontend::NodePort(family, port)), mark));
                 }
                 Element::Vip(ip) => vips.push(ip),
                 Element::Hairpin(ip) => hairpins.push(ip),
@@ -128,19 +124,9 @@ fn transaction(
 
 fn element((protocol, frontend): Claim, mark: Mark) -> Element {
     match frontend {
-        Frontend::Address(ip, port) => Element::Service { ip, protocol, port: port.get(), mark },
+        Frontend::Address(ip, port) => Element::Service { ip, protocol, port, mark },
         Frontend::NodePort(family, port) => {
-            Element::NodePort { family, protocol, port: port.get(), mark }
+            Element::NodePort { family, protocol, port, mark }
         }
     }
-}
-
-/// An element of a mark map as a route; none for port 0, which no frontend has.
-fn route(
-    protocol: Protocol,
-    port: u16,
-    frontend: impl Fn(NonZeroU16) -> Frontend,
-    mark: Mark,
-) -> Option<(Claim, Mark)> {
-    NonZeroU16::new(port).map(|port| ((protocol, frontend(port)), mark))
 }

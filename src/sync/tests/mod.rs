@@ -1,4 +1,5 @@
 mod kernel;
+mod property;
 
 use std::time::Duration;
 

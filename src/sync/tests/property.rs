@@ -1,0 +1,157 @@
+//! Whatever happens on the way, the kernel ends up as a fresh plan of the final objects says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// One thing that happens to one of a few Services.
+#[derive(Clone, Debug)]
+enum Step {
+    /// It has this many addresses, on a port that another may claim too, and these endpoints.
+    Set { service: usize, port: u16, dual: bool, endpoints: u8 },
+    /// It is gone.
+    Delete { service: usize },
+    /// From now on commands about this endpoint fail, or transactions, or nothing does.
+    Fault(Fault),
+    /// Time passes.
+    Wait,
+    /// The agent is killed and started again.
+    Restart,
+}
+
+#[derive(Clone, Debug)]
+enum Fault {
+    Endpoint(u8),
+    Transactions,
+    Nothing,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..4_usize, 80..82_u16, any::<bool>(), any::<u8>()).prop_map(
+            |(service, port, dual, endpoints)| Step::Set { service, port, dual, endpoints }
+        ),
+        2 => (0..4_usize).prop_map(|service| Step::Delete { service }),
+        1 => (0..4_u8).prop_map(|endpoint| Step::Fault(Fault::Endpoint(endpoint))),
+        1 => Just(Step::Fault(Fault::Transactions)),
+        2 => Just(Step::Fault(Fault::Nothing)),
+        1 => Just(Step::Wait),
+        1 => Just(Step::Restart),
+    ]
+}
+
+type Objects = BTreeMap<ServiceId, (Service, Vec<Endpoint>)>;
+
+fn endpoints(bits: u8) -> Vec<Endpoint> {
+    let node = |n| if n % 2 == 0 { "a1" } else { "b1" };
+    (0..4)
+        .filter(|n| bits & (1 << n) != 0)
+        .map(|n| endpoint(&format!("10.1.0.{n}"), node(n), "a"))
+        .chain((4..8).filter(|n| bits & (1 << n) != 0).map(|n| {
+            endpoint(&format!("fd00:1::{n}"), node(n), "b")
+        }))
+        .collect()
+}
+
+/// Services 0 and 1 have addresses of their own; 2 and 3 share theirs.
+fn object(service: usize, number: u16, dual: bool) -> Service {
+    let host = service.min(2) + 10;
+    let (v4, v6) = (format!("10.96.0.{host}"), format!("fd00:96::{host}"));
+    let all = [v4.as_str(), v6.as_str()];
+    let mut object = super::service(&format!("service-{service}"), &all[..if dual { 2 } else { 1 }]);
+    object.ports[0].port = port(number + if service == 3 { 100 } else { 0 });
+    object
+}
+
+/// What clients see of a kernel: where each frontend leads, and the addresses that are taken.
+fn shape(kernel: &Kernel) -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<String>) {
+    let state = kernel.state();
+    let mut routes = BTreeMap::new();
+    let mut others: BTreeSet<String> = state.addresses.iter().map(|ip| format!("bound {ip}")).collect();
+    for element in &state.elements {
+        match *element {
+            Element::Service { ip, port, mark, .. } => {
+                let key = ServiceKey::Mark { family: Family::of(ip), mark: mark.value() };
+                let reals = state.services.get(&key).map(|(_, reals)| reals.as_slice());
+                let reals = reals.unwrap_or_default().iter().filter(|real| real.weight > 0);
+                routes.insert(
+                    format!("{ip} {port}"),
+                    reals.map(|real| format!("{} {}", real.ip, real.weight)).collect(),
+                );
+            }
+            other => {
+                others.insert(format!("{other:?}"));
+            }
+        }
+    }
+    (routes, others)
+}
+
+fn run(steps: &[Step]) -> (Kernel, Objects) {
+    let mut bed = Bed::new();
+    let mut objects = Objects::new();
+    let apply = |bed: &mut Bed, objects: &Objects, id: &ServiceId| match objects.get(id) {
+        Some((service, endpoints)) => bed.set(service, endpoints),
+        None => bed.syncer.apply(vec![(id.clone(), ServicePlan::new())], bed.now),
+    };
+    for step in steps {
+        match step {
+            Step::Set { service, port, dual, endpoints: bits } => {
+                let object = object(*service, *port, *dual);
+                let id = object.id.clone();
+                objects.insert(id.clone(), (object, endpoints(*bits)));
+                apply(&mut bed, &objects, &id);
+            }
+            Step::Delete { service } => {
+                let id = object(*service, 80, false).id;
+                objects.remove(&id);
+                apply(&mut bed, &objects, &id);
+            }
+            Step::Fault(fault) => {
+                let mut state = bed.kernel.state();
+                state.refuse.clear();
+                state.refuse_transactions = matches!(fault, Fault::Transactions);
+                if let Fault::Endpoint(n) = fault {
+                    state.refuse.push(format!("10.1.0.{n}"));
+                }
+            }
+            Step::Wait => {
+                for id in bed.wait() {
+                    apply(&mut bed, &objects, &id);
+                }
+            }
+            Step::Restart => {
+                bed = Bed::on(bed.kernel.clone());
+                for id in objects.keys() {
+                    apply(&mut bed, &objects, id);
+                }
+                bed.syncer.sweep(bed.now);
+            }
+        }
+    }
+    bed.kernel.state().refuse.clear();
+    bed.kernel.state().refuse_transactions = false;
+    // Two rounds: what failed, and what then became free for another to claim.
+    for _ in 0..3 {
+        for id in bed.wait() {
+            apply(&mut bed, &objects, &id);
+        }
+    }
+    (bed.kernel, objects)
+}
+
+proptest! {
+    #[test]
+    fn any_history_ends_where_a_fresh_start_does(steps in prop::collection::vec(step(), 1..40)) {
+        let (kernel, objects) = run(&steps);
+        let mut fresh = Bed::new();
+        for (service, endpoints) in objects.values() {
+            fresh.set(service, endpoints);
+        }
+        prop_assert_eq!(shape(&kernel), shape(&fresh.kernel));
+        let leftover = kernel.state().services.len();
+        prop_assert_eq!(leftover, fresh.kernel.state().services.len(), "virtual servers");
+    }
+}
