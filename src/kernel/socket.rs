@@ -156,6 +156,18 @@ impl Socket {
         }
     }
 
+    /// Makes the send buffer large enough for a batch of `bytes` that must not be divided.
+    pub fn reserve(&mut self, bytes: usize) -> io::Result<()> {
+        if bytes <= BATCH_BYTES {
+            return Ok(());
+        }
+        // The forced size is not bound by `net.core.wmem_max`, but needs CAP_NET_ADMIN in the
+        // first user namespace.
+        setsockopt(&self.inner, sockopt::SndBufForce, &bytes)
+            .or_else(|_| setsockopt(&self.inner, sockopt::SndBuf, &bytes))?;
+        Ok(())
+    }
+
     fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let sent = self.inner.send(bytes, 0)?;
         if sent == bytes.len() {

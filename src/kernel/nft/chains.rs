@@ -1,0 +1,313 @@
+//! The chains: the path of a packet, rule by rule, with the reason for each.
+//!
+//! IPVS hangs on the input hook at priorities 98 and 99 and on the output hook at -99 and -98
+//! (`ip_vs_core.c`); what it sends on to a real server elsewhere it injects into the output hook
+//! from the start. The priorities of the base chains follow from that.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use netlink_packet_netfilter::nftables::InetHookNumber;
+
+use super::Base;
+use super::element::Set;
+use super::expression::Next;
+use super::rule::{Field, Rule};
+use crate::model::{Family, Protocol};
+
+/// The map from connections to the marks that their packets had before ours.
+pub const BORROWED: &str = "borrowed";
+/// The most connections in `borrowed`; a mark beyond that is lost, never a packet.
+pub const BORROWED_SIZE: u32 = 65_536;
+/// How long `borrowed` keeps a mark. IPVS is done with the packet in microseconds, unless a
+/// neighbour has it queued to user space.
+const BORROWED_MILLISECONDS: u64 = 5_000;
+
+const INPUT: &str = "input";
+const OUTPUT: &str = "output";
+const INPUT_AFTER: &str = "input_after";
+const OUTPUT_AFTER: &str = "output_after";
+const POSTROUTING: &str = "postrouting";
+const CLASSIFY: &str = "classify";
+const MARKED: &str = "marked";
+const REFUSE: &str = "refuse";
+const SENT_ON: &str = "sent_on";
+const KEPT: &str = "kept";
+const RESTORE: &str = "restore";
+const MASQUERADE: &str = "masquerade";
+
+/// A chain of rules.
+#[derive(Debug)]
+pub struct Chain {
+    /// Its name.
+    pub name: &'static str,
+    /// Where packets enter it, if not from another chain.
+    pub hook: Option<Hook>,
+    /// Its rules, in order.
+    pub rules: Vec<Rule>,
+}
+
+/// The place of a base chain.
+#[derive(Clone, Copy, Debug)]
+pub struct Hook {
+    /// `filter`, `nat` or `route`.
+    pub kind: &'static str,
+    /// The hook.
+    pub point: InetHookNumber,
+    /// Its place among all that hang there.
+    pub priority: i32,
+}
+
+/// All chains.
+pub fn chains(base: &Base) -> Vec<Chain> {
+    let chain = |name, rules| Chain {
+        name,
+        hook: None,
+        rules,
+    };
+    let base_chain = |name, kind, point, priority, rules| Chain {
+        name,
+        hook: Some(Hook {
+            kind,
+            point,
+            priority,
+        }),
+        rules,
+    };
+    let (input, output) = (InetHookNumber::LocalIn, InetHookNumber::LocalOut);
+    vec![
+        base_chain(INPUT, "filter", input, 90, enter()),
+        base_chain(INPUT_AFTER, "filter", input, 110, leave(base)),
+        // A chain of type route, since the restored mark may be one to route by.
+        base_chain(OUTPUT, "route", output, -120, enter_or_sent_on(base)),
+        base_chain(OUTPUT_AFTER, "filter", output, -90, leave(base)),
+        base_chain(
+            POSTROUTING,
+            "nat",
+            InetHookNumber::PostRouting,
+            100,
+            postrouting(base),
+        ),
+        chain(CLASSIFY, classify()),
+        chain(MARKED, marked(base)),
+        chain(REFUSE, refuse()),
+        chain(SENT_ON, sent_on(base)),
+        chain(KEPT, kept()),
+        chain(RESTORE, restore()),
+        chain(MASQUERADE, masquerade(base)),
+    ]
+}
+
+/// The rules of `input` and the second half of `output`: which packets need a mark. Of a connection
+/// only the first does, since IPVS then knows it by its addresses and ports.
+fn enter() -> Vec<Rule> {
+    vec![
+        Rule::new().new_connection().goto(CLASSIFY),
+        // IPVS may have forgotten a flow of UDP that conntrack still knows, because its time is up
+        // or its real server is gone: without a mark its next packet would not be scheduled anew.
+        Rule::new()
+            .protocol(Protocol::Udp)
+            .by_client()
+            .goto(CLASSIFY),
+    ]
+}
+
+/// The rules of `output`. A mark of ours so early means that IPVS has chosen a real server and sends
+/// the packet on.
+fn enter_or_sent_on(base: &Base) -> Vec<Rule> {
+    let mut rules = vec![ours(base).goto(SENT_ON)];
+    rules.extend(enter());
+    rules
+}
+
+/// The rules of `input_after` and `output_after`: the mark has done its work. It is still there if
+/// the real server is on this node, or if IPVS knows no virtual server with this mark.
+fn leave(base: &Base) -> Vec<Rule> {
+    vec![ours(base).goto(KEPT)]
+}
+
+/// `classify`: what the packet is for.
+fn classify() -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for family in Family::ALL {
+        let key = [Field::Destination(family), Field::Protocol, Field::Port];
+        rules.extend(look_up(family, &key, Set::Services(family)));
+    }
+    for family in Family::ALL {
+        // A virtual address is an address of this node, so without this rule every host port that
+        // is open on all addresses would be open on it.
+        let key = [Field::Destination(family)];
+        rules.push(
+            Rule::new()
+                .family(family)
+                .when_in(&key, Set::Vips(family).name())
+                .goto(REFUSE),
+        );
+    }
+    // Node ports are open on all addresses of the node but those that mean something only on it.
+    rules.push(Rule::new().unless_local().next(Next::Return));
+    rules.extend(NOT_FOR_NODE_PORTS.map(|network| {
+        let family = Family::of(network.addr());
+        Rule::new()
+            .family(family)
+            .within(Field::Destination(family), network)
+            .next(Next::Return)
+    }));
+    for family in Family::ALL {
+        let key = [Field::Protocol, Field::Port];
+        rules.extend(look_up(family, &key, Set::NodePorts(family)));
+    }
+    rules
+}
+
+/// Loopback and link-local addresses.
+const NOT_FOR_NODE_PORTS: [IpNet; 3] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+    IpNet::V6(Ipv6Net::new_assert(
+        Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0),
+        10,
+    )),
+];
+
+/// Sets the mark by a map, after noting the mark that it replaces.
+///
+/// These are two rules so that a full `borrowed` costs the neighbour its mark, and not the client
+/// its connection: a rule ends where it fails.
+fn look_up(family: Family, key: &[Field], map: Set) -> [Rule; 2] {
+    [
+        Rule::new()
+            .marked()
+            .family(family)
+            .when_in(key, map.name())
+            .note_mark(BORROWED, BORROWED_MILLISECONDS),
+        Rule::new()
+            .family(family)
+            .mark_from(key, map.name())
+            .goto(MARKED),
+    ]
+}
+
+/// `marked`: two marks are not for IPVS but verdicts.
+fn marked(base: &Base) -> Vec<Rule> {
+    vec![
+        Rule::new().mark(base.marks.reject().value()).goto(REFUSE),
+        Rule::new().mark(base.marks.drop().value()).next(Next::Drop),
+    ]
+}
+
+/// `refuse`: the protocols of services are refused, others (ping, say) are let through.
+fn refuse() -> Vec<Rule> {
+    vec![
+        // Not by ICMP, of which the kernel sends only so many a second.
+        Rule::new().protocol(Protocol::Tcp).reset(),
+        Rule::new().protocol(Protocol::Udp).unreachable(),
+        Rule::new().protocol(Protocol::Sctp).unreachable(),
+    ]
+}
+
+/// `sent_on`: the packet is on its way to a real server elsewhere. Whether that will see the
+/// client's own address is decided here, while the packet can still be told from others.
+fn sent_on(base: &Base) -> Vec<Rule> {
+    let mut rules = vec![
+        Rule::new().next(Next::Jump(RESTORE)),
+        // The decision stands for the connection: no nat chain sees its later packets.
+        Rule::new().confirmed().next(Next::Return),
+    ];
+    if base.masquerade_all {
+        rules.push(Rule::new().goto(MASQUERADE));
+        return rules;
+    }
+    for family in Family::ALL {
+        let vips = Set::Vips(family).name();
+        let source = Field::Source(family);
+        rules.extend([
+            // It came to a node port: the reply must come back through this node, to which alone
+            // the client speaks.
+            Rule::new()
+                .family(family)
+                .unless_in(&[Field::OriginalDestination(family)], vips)
+                .goto(MASQUERADE),
+            // A host process that talks to a virtual address has that one for its source, since it
+            // is local; every node has it, so the reply would not find back.
+            Rule::new()
+                .family(family)
+                .when_in(&[source], vips)
+                .goto(MASQUERADE),
+            // An endpoint that is its own client would answer itself directly.
+            Rule::new()
+                .family(family)
+                .when_in(
+                    &[source, Field::Destination(family)],
+                    Set::Hairpin(family).name(),
+                )
+                .goto(MASQUERADE),
+        ]);
+    }
+    for family in Family::ALL {
+        rules.extend(from_outside(base, family));
+    }
+    rules
+}
+
+/// Clients from outside of the cluster are masqueraded, since the network may give them another way
+/// back than through this node. Who is outside can be told only if the pods' networks are known.
+fn from_outside(base: &Base, family: Family) -> Vec<Rule> {
+    let mut pods = base.pod_cidrs.clone();
+    pods.retain(|network| Family::of(network.addr()) == family);
+    let inside = |network| {
+        Rule::new()
+            .family(family)
+            .within(Field::Source(family), network)
+            .next(Next::Return)
+    };
+    let outside = (!pods.is_empty()).then(|| Rule::new().family(family).goto(MASQUERADE));
+    pods.into_iter().map(inside).chain(outside).collect()
+}
+
+/// `kept`: IPVS has left the packet on this node.
+fn kept() -> Vec<Rule> {
+    let mut rules = vec![Rule::new().next(Next::Jump(RESTORE))];
+    for family in Family::ALL {
+        // It has not even changed the address: there is no such virtual server (any more), or the
+        // packet is in the middle of a connection that IPVS does not know. No host process shall
+        // get it.
+        rules.push(
+            Rule::new()
+                .family(family)
+                .when_in(&[Field::Destination(family)], Set::Vips(family).name())
+                .goto(REFUSE),
+        );
+    }
+    rules
+}
+
+/// `restore`: puts the mark back that the packet had before ours, which never leaves the node.
+fn restore() -> Vec<Rule> {
+    vec![
+        Rule::new().set_mark(0),
+        Rule::new().mark_from(&[Field::Connection], BORROWED),
+    ]
+}
+
+/// `masquerade`: only a nat chain can masquerade, so leave it word.
+fn masquerade(base: &Base) -> Vec<Rule> {
+    vec![Rule::new().set_mark_bit(base.masquerade_mark(), true)]
+}
+
+/// `postrouting`: does what the bit says. It is Kubernetes' own bit: as with kube-proxy, others may
+/// set it and get the same.
+fn postrouting(base: &Base) -> Vec<Rule> {
+    let bit = base.masquerade_mark();
+    vec![
+        Rule::new()
+            .mark_under(bit, bit)
+            .set_mark_bit(bit, false)
+            .masquerade(),
+    ]
+}
+
+/// For packets whose mark is one of ours.
+fn ours(base: &Base) -> Rule {
+    Rule::new().mark_under(base.marks.mask(), base.marks.prefix())
+}

@@ -1,0 +1,268 @@
+//! The kernel's rule expressions: the ones that `netlink-packet-netfilter` types, in short, and
+//! the others, put together from their attributes (`linux/netfilter/nf_tables.h`).
+
+use netlink_packet_core::DefaultNla;
+use netlink_packet_netfilter::nftables::{
+    Bitwise, Cmp, DataAttribute, ExpressionAttribute, Expressions, Immediate, ListAttribute,
+    Lookup, Meta, MetaKey, Operator, Payload, Register, Verdict, VerdictAttribute,
+};
+
+/// One step of a rule.
+pub type Expression = ListAttribute<ExpressionAttribute>;
+
+/// `NFT_REG32_00`: the first of the sixteen data registers of four bytes.
+const FIRST_REGISTER: u32 = 8;
+/// `NF_DROP` and `NF_ACCEPT`.
+const NF_DROP: u32 = 0;
+
+/// The conntrack facts that rules ask for (`enum nft_ct_keys`).
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum ConntrackKey {
+    /// `NFT_CT_STATE`, a set of bits
+    State = 0,
+    /// `NFT_CT_DIRECTION`, 0 for the original one
+    Direction = 1,
+    /// `NFT_CT_STATUS`, a set of bits
+    Status = 2,
+    /// `NFT_CT_DST_IP`
+    DestinationV4 = 20,
+    /// `NFT_CT_DST_IP6`
+    DestinationV6 = 22,
+    /// `NFT_CT_ID`, the same from the first packet of a connection to its last
+    Id = 23,
+}
+
+/// Where a rule's evaluation goes next.
+#[derive(Clone, Copy, Debug)]
+pub enum Next {
+    /// The packet is dropped.
+    Drop,
+    /// Back to where this chain was jumped to.
+    Return,
+    /// To another chain, and back after it.
+    Jump(&'static str),
+    /// To another chain for good.
+    Goto(&'static str),
+}
+
+/// The data register with this number, 0 to 15.
+fn register(number: u32) -> Register {
+    Register::Other(FIRST_REGISTER + number)
+}
+
+/// Loads a fact about the packet.
+pub fn meta(key: MetaKey, to: u32) -> Expression {
+    Expressions::Meta(vec![
+        Meta::Key(key),
+        Meta::DestinationRegister(register(to)),
+    ])
+    .into()
+}
+
+/// Sets the packet's mark.
+pub fn set_mark(from: u32) -> Expression {
+    Expressions::Meta(vec![
+        Meta::Key(MetaKey::Mark),
+        Meta::SourceRegister(register(from)),
+    ])
+    .into()
+}
+
+/// Loads `length` bytes of the packet from `offset` after the start of a header: 1 for the network
+/// header, 2 for the transport header (`enum nft_payload_bases`).
+pub fn payload(header: u32, offset: u32, length: u32, to: u32) -> Expression {
+    Expressions::Payload(vec![
+        Payload::DestinationRegister(register(to)),
+        Payload::Base(header),
+        Payload::Offset(offset),
+        Payload::Len(length),
+    ])
+    .into()
+}
+
+/// Goes on only if register 0 compares so with a value.
+pub fn compare(operator: Operator, value: &[u8]) -> Expression {
+    Expressions::Cmp(vec![
+        Cmp::SourceRegister(register(0)),
+        Cmp::Op(operator),
+        Cmp::Data(DataAttribute::Value(value.to_vec())),
+    ])
+    .into()
+}
+
+/// Computes `(register 0 & mask) ^ xor`.
+pub fn bitwise(mask: &[u8], xor: &[u8]) -> Expression {
+    Expressions::Bitwise(vec![
+        Bitwise::SourceRegister(register(0)),
+        Bitwise::DestinationRegister(register(0)),
+        Bitwise::Length(u32::try_from(mask.len()).unwrap_or(u32::MAX)),
+        Bitwise::Mask(DataAttribute::Value(mask.to_vec())),
+        Bitwise::Xor(DataAttribute::Value(xor.to_vec())),
+    ])
+    .into()
+}
+
+/// Loads a value into register 0.
+pub fn value(value: &[u8]) -> Expression {
+    Expressions::Immediate(vec![
+        Immediate::DestinationRegister(register(0)),
+        Immediate::Data(DataAttribute::Value(value.to_vec())),
+    ])
+    .into()
+}
+
+/// Goes on only if the key in the registers from 0 is in a set, or is not.
+pub fn is_in(set: &str, expected: bool) -> Expression {
+    /// `NFT_LOOKUP_F_INV`
+    const INVERTED: u32 = 1;
+    Expressions::Lookup(vec![
+        Lookup::Set(set.to_owned()),
+        Lookup::SourceRegister(register(0)),
+        Lookup::Flags(if expected { 0 } else { INVERTED }),
+    ])
+    .into()
+}
+
+/// Replaces the key in the registers from 0 by what a map has for it; goes on only if it has.
+pub fn map(map: &str) -> Expression {
+    Expressions::Lookup(vec![
+        Lookup::Set(map.to_owned()),
+        Lookup::SourceRegister(register(0)),
+        Lookup::DestinationRegister(register(0)),
+    ])
+    .into()
+}
+
+/// Sends the packet elsewhere.
+pub fn verdict(next: Next) -> Expression {
+    let (code, chain) = match next {
+        Next::Drop => (Verdict::Other(NF_DROP), None),
+        Next::Return => (Verdict::Return, None),
+        Next::Jump(chain) => (Verdict::Jump, Some(chain)),
+        Next::Goto(chain) => (Verdict::Goto, Some(chain)),
+    };
+    let mut attributes = vec![VerdictAttribute::Code(code)];
+    attributes.extend(chain.map(|chain| VerdictAttribute::Chain(chain.to_owned())));
+    Expressions::Immediate(vec![
+        Immediate::DestinationRegister(Register::Verdict),
+        Immediate::Data(DataAttribute::Verdict(attributes)),
+    ])
+    .into()
+}
+
+/// Loads a fact about the packet's connection; of an address, the one that its first packet had.
+pub fn conntrack(key: ConntrackKey, to: u32) -> Expression {
+    const NFTA_CT_DREG: u16 = 1;
+    const NFTA_CT_KEY: u16 = 2;
+    const NFTA_CT_DIRECTION: u16 = 3;
+    let mut attributes = vec![
+        number(NFTA_CT_DREG, register(to).into()),
+        number(NFTA_CT_KEY, key as u32),
+    ];
+    if matches!(
+        key,
+        ConntrackKey::DestinationV4 | ConntrackKey::DestinationV6
+    ) {
+        attributes.push(DefaultNla::new(NFTA_CT_DIRECTION, vec![0]));
+    }
+    other("ct", attributes)
+}
+
+/// Loads the type of the packet's destination address (`RTN_*` of `linux/rtnetlink.h`).
+pub fn destination_type() -> Expression {
+    const NFTA_FIB_DREG: u16 = 1;
+    const NFTA_FIB_RESULT: u16 = 2;
+    const NFTA_FIB_FLAGS: u16 = 3;
+    const NFT_FIB_RESULT_ADDRTYPE: u32 = 3;
+    const NFTA_FIB_F_DADDR: u32 = 2;
+    other(
+        "fib",
+        vec![
+            number(NFTA_FIB_DREG, register(0).into()),
+            number(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE),
+            number(NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR),
+        ],
+    )
+}
+
+/// Maps the key in register 0 to the value in register 1 for some time, or prolongs that time.
+pub fn update(map: &str, milliseconds: u64) -> Expression {
+    const NFTA_DYNSET_SET_NAME: u16 = 1;
+    const NFTA_DYNSET_OP: u16 = 3;
+    const NFTA_DYNSET_SREG_KEY: u16 = 4;
+    const NFTA_DYNSET_SREG_DATA: u16 = 5;
+    const NFTA_DYNSET_TIMEOUT: u16 = 6;
+    const NFT_DYNSET_OP_UPDATE: u32 = 1;
+    other(
+        "dynset",
+        vec![
+            DefaultNla::new(NFTA_DYNSET_SET_NAME, [map.as_bytes(), &[0]].concat()),
+            number(NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE),
+            number(NFTA_DYNSET_SREG_KEY, register(0).into()),
+            number(NFTA_DYNSET_SREG_DATA, register(1).into()),
+            DefaultNla::new(NFTA_DYNSET_TIMEOUT, milliseconds.to_be_bytes().to_vec()),
+        ],
+    )
+}
+
+/// Answers with a TCP reset.
+pub fn reset() -> Expression {
+    const NFT_REJECT_TCP_RST: u32 = 1;
+    other("reject", vec![number(NFTA_REJECT_TYPE, NFT_REJECT_TCP_RST)])
+}
+
+/// Answers with the ICMP or `ICMPv6` message "port unreachable".
+pub fn unreachable() -> Expression {
+    const NFTA_REJECT_ICMP_CODE: u16 = 2;
+    const NFT_REJECT_ICMPX_UNREACH: u32 = 2;
+    const NFT_REJECT_ICMPX_PORT_UNREACH: u8 = 1;
+    other(
+        "reject",
+        vec![
+            number(NFTA_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH),
+            DefaultNla::new(NFTA_REJECT_ICMP_CODE, vec![NFT_REJECT_ICMPX_PORT_UNREACH]),
+        ],
+    )
+}
+
+const NFTA_REJECT_TYPE: u16 = 1;
+
+/// Gives the connection the source address of the outgoing link and a random source port.
+pub fn masquerade() -> Expression {
+    const NFTA_MASQ_FLAGS: u16 = 1;
+    const NF_NAT_RANGE_PROTO_RANDOM_FULLY: u32 = 1 << 4;
+    other(
+        "masq",
+        vec![number(NFTA_MASQ_FLAGS, NF_NAT_RANGE_PROTO_RANDOM_FULLY)],
+    )
+}
+
+/// The kernel module that an expression lives in, if it is not part of `nf_tables` itself.
+pub fn module(expression: &Expression) -> Option<&'static str> {
+    let ListAttribute::Element(attributes) = expression else {
+        return None;
+    };
+    attributes.iter().find_map(|attribute| match attribute {
+        ExpressionAttribute::Name(name) => match name.as_str() {
+            "ct" => Some("nft_ct"),
+            "fib" => Some("nft_fib_inet"),
+            "masq" => Some("nft_masq"),
+            "reject" => Some("nft_reject_inet"),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+fn number(kind: u16, value: u32) -> DefaultNla {
+    DefaultNla::new(kind, value.to_be_bytes().to_vec())
+}
+
+fn other(name: &str, attributes: Vec<DefaultNla>) -> Expression {
+    Expressions::Other {
+        expression_type: name.to_owned(),
+        attributes,
+    }
+    .into()
+}

@@ -1,0 +1,231 @@
+//! The requests that make and unmake the table, its sets and maps, and its chains.
+
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
+use netlink_packet_netfilter::nftables::{
+    ChainAttribute, ChainMessage, Hook as HookAttribute, HookNumber, NfTablesMessage,
+    RuleAttribute, RuleMessage, SetAttribute, SetDescription, SetElementList, SetElementMessage,
+    SetFlags, SetMessage, TableAttribute, TableMessage,
+};
+
+use super::chains::{BORROWED, BORROWED_SIZE, Chain, Hook};
+use super::element::Set;
+use super::rule::Rule;
+use crate::model::Family;
+
+/// The table's name.
+pub const TABLE: &str = "spillway";
+
+/// A request, and what to say of it if the kernel refuses it.
+#[derive(Debug)]
+pub struct Request {
+    /// The request.
+    pub message: NfTablesMessage,
+    /// Its flags besides `NLM_F_REQUEST`.
+    pub flags: u16,
+    /// What it is about.
+    pub subject: String,
+    /// The kernel modules that it needs besides `nf_tables`.
+    pub modules: Vec<&'static str>,
+}
+
+impl Request {
+    fn new(message: NfTablesMessage, flags: u16, subject: impl Into<String>) -> Self {
+        Self {
+            message,
+            flags,
+            subject: subject.into(),
+            modules: Vec::new(),
+        }
+    }
+
+    fn needing(mut self, modules: Vec<&'static str>) -> Self {
+        self.modules = modules;
+        self
+    }
+}
+
+/// Makes the table, if there is none.
+pub fn table() -> Request {
+    let message = NfTablesMessage::NewTable(table_message());
+    Request::new(message, NLM_F_CREATE, "the table itself")
+}
+
+/// Removes the table with all that is in it.
+pub fn delete_table() -> Request {
+    let message = NfTablesMessage::DeleteTable(table_message());
+    Request::new(message, 0, "the removal of the table")
+}
+
+fn table_message() -> TableMessage {
+    TableMessage {
+        attributes: vec![TableAttribute::Name(TABLE.to_owned())],
+    }
+}
+
+/// Empties a set.
+pub fn flush(set: Set) -> Request {
+    let message = NfTablesMessage::DeleteSetElement(SetElementMessage {
+        attributes: vec![
+            SetElementList::Table(TABLE.to_owned()),
+            SetElementList::Set(set.name().to_owned()),
+        ],
+    });
+    Request::new(message, 0, format!("the emptying of {}", set.name()))
+}
+
+/// Removes all rules of a chain, so that no other chain is in use by it.
+pub fn flush_chain(name: &str) -> Request {
+    let message = NfTablesMessage::DeleteRule(RuleMessage {
+        attributes: vec![
+            RuleAttribute::Table(TABLE.to_owned()),
+            RuleAttribute::Chain(name.to_owned()),
+        ],
+    });
+    Request::new(message, 0, format!("the emptying of chain {name}"))
+}
+
+/// Removes a chain.
+pub fn delete_chain(name: &str) -> Request {
+    let message = NfTablesMessage::DeleteChain(ChainMessage {
+        attributes: vec![
+            ChainAttribute::Table(TABLE.to_owned()),
+            ChainAttribute::Name(name.to_owned()),
+        ],
+    });
+    Request::new(message, 0, format!("the removal of chain {name}"))
+}
+
+/// Makes all sets and maps that do not exist.
+pub fn sets() -> Vec<Request> {
+    let ours = Set::ALL.into_iter().enumerate().map(|(id, set)| {
+        let mut attributes = match set {
+            Set::Services(family) => key(&[Type::address(family), Type::PROTOCOL, Type::PORT]),
+            Set::NodePorts(_) => key(&[Type::PROTOCOL, Type::PORT]),
+            Set::Vips(family) => key(&[Type::address(family)]),
+            Set::Hairpin(family) => key(&[Type::address(family); 2]),
+        };
+        let flags = if set.is_map() {
+            attributes.extend(marks_as_values());
+            SetFlags::Map
+        } else {
+            SetFlags::empty()
+        };
+        attributes.push(SetAttribute::Flags(flags));
+        new_set(id, set.name(), attributes)
+    });
+    // The number of a connection has no type of its own; as a mark it is printed in full.
+    let mut borrowed = key(&[Type::MARK]);
+    borrowed.extend(marks_as_values());
+    borrowed.push(SetAttribute::Flags(
+        SetFlags::Map | SetFlags::Timeout | SetFlags::Eval,
+    ));
+    borrowed.push(SetAttribute::Description(vec![SetDescription::Size(
+        BORROWED_SIZE,
+    )]));
+    let borrowed = new_set(Set::ALL.len(), BORROWED, borrowed);
+    ours.chain([borrowed]).collect()
+}
+
+/// A data type of the `nft` tool (its `datatype.h`), which needs it to print keys and values, and
+/// its length in bytes.
+#[derive(Clone, Copy)]
+struct Type(u32, u32);
+
+impl Type {
+    const PROTOCOL: Self = Self(12, 1);
+    const PORT: Self = Self(13, 2);
+    const MARK: Self = Self(19, 4);
+
+    fn address(family: Family) -> Self {
+        match family {
+            Family::V4 => Self(7, 4),
+            Family::V6 => Self(8, 16),
+        }
+    }
+}
+
+/// A key of these fields; of more than one it is a concatenation, in which each is padded to a
+/// multiple of four bytes.
+fn key(fields: &[Type]) -> Vec<SetAttribute> {
+    /// `TYPE_BITS` of the `nft` tool
+    const TYPE_BITS: u32 = 6;
+    let number = fields
+        .iter()
+        .fold(0, |all, field| all << TYPE_BITS | field.0);
+    let length = fields.iter().map(|field| field.1.next_multiple_of(4)).sum();
+    vec![SetAttribute::KeyType(number), SetAttribute::KeyLen(length)]
+}
+
+fn marks_as_values() -> [SetAttribute; 2] {
+    let Type(number, length) = Type::MARK;
+    [
+        SetAttribute::DataType(number),
+        SetAttribute::DataLen(length),
+    ]
+}
+
+fn new_set(id: usize, name: &str, mut attributes: Vec<SetAttribute>) -> Request {
+    attributes.splice(
+        0..0,
+        [
+            SetAttribute::Table(TABLE.to_owned()),
+            SetAttribute::Name(name.to_owned()),
+            SetAttribute::Id(u32::try_from(id).unwrap_or(u32::MAX)),
+        ],
+    );
+    let message = NfTablesMessage::NewSet(SetMessage { attributes });
+    Request::new(message, NLM_F_CREATE, format!("set {name}"))
+}
+
+/// Makes a chain without its rules.
+pub fn chain(chain: &Chain) -> Request {
+    /// `NF_ACCEPT`
+    const ACCEPT: u32 = 1;
+    let mut attributes = vec![
+        ChainAttribute::Table(TABLE.to_owned()),
+        ChainAttribute::Name(chain.name.to_owned()),
+    ];
+    let mut modules = Vec::new();
+    if let Some(Hook {
+        kind,
+        point,
+        priority,
+    }) = chain.hook
+    {
+        attributes.extend([
+            ChainAttribute::Hook(vec![
+                HookAttribute::Number(HookNumber::Inet(point)),
+                HookAttribute::Priority(priority.cast_unsigned()),
+            ]),
+            ChainAttribute::Type(kind.to_owned()),
+            ChainAttribute::Policy(ACCEPT),
+        ]);
+        if kind == "nat" {
+            modules.push("nft_chain_nat");
+        }
+    }
+    let message = NfTablesMessage::NewChain(ChainMessage { attributes });
+    Request::new(message, NLM_F_CREATE, format!("chain {}", chain.name)).needing(modules)
+}
+
+/// Adds the rules of a chain.
+pub fn rules(chain: Chain) -> impl Iterator<Item = Request> {
+    let name = chain.name;
+    chain
+        .rules
+        .into_iter()
+        .enumerate()
+        .map(move |(index, rule)| {
+            let modules = rule.modules();
+            let Rule { expressions } = rule;
+            let message = NfTablesMessage::NewRule(RuleMessage {
+                attributes: vec![
+                    RuleAttribute::Table(TABLE.to_owned()),
+                    RuleAttribute::Chain(name.to_owned()),
+                    RuleAttribute::Expressions(expressions),
+                ],
+            });
+            let subject = format!("rule {} of chain {name}", index + 1);
+            Request::new(message, NLM_F_CREATE | NLM_F_APPEND, subject).needing(modules)
+        })
+}

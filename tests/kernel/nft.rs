@@ -1,0 +1,390 @@
+//! The nftables table, with the `nft` tool as the judge. None of this needs IPVS.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::num::NonZeroU16;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use spillway::kernel::mark::{Mark, MarkRange};
+use spillway::kernel::nft::{Action, Base, Element, Error, Table, Transaction};
+use spillway::model::{Family, Protocol};
+
+const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
+const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 1));
+const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+pub fn opening_makes_a_table_that_the_nft_tool_prints_in_its_own_language() -> Result<()> {
+    Table::open(&Base {
+        pod_cidrs: vec!["10.244.0.0/16".parse()?, "fd00:244::/56".parse()?],
+        ..base()
+    })?;
+    let table = nft("list table inet spillway")?;
+    for line in [
+        "type filter hook input priority 90; policy accept;",
+        "type route hook output priority -120; policy accept;",
+        "type nat hook postrouting priority srcnat; policy accept;",
+        "type ipv4_addr . inet_proto . inet_service : mark",
+        "meta mark 0x01000000/8 goto sent_on",
+        "ct state new goto classify",
+        "meta mark != 0x00000000 ip6 daddr . meta l4proto . th dport @services_v6 \
+         update @borrowed { ct id timeout 5s : meta mark }",
+        "meta mark set ip daddr . meta l4proto . th dport map @services_v4 goto marked",
+        "ip daddr @vips_v4 goto refuse",
+        "fib daddr type != local return",
+        "ip6 daddr fe80::/10 return",
+        "meta mark set meta l4proto . th dport map @nodeports_v4 goto marked",
+        "meta l4proto tcp reject with tcp reset",
+        "ct original ip daddr != @vips_v4 goto masquerade",
+        "ip6 saddr . ip6 daddr @hairpin_v6 goto masquerade",
+        "ip saddr 10.244.0.0/16 return",
+        "ip6 saddr fd00:244::/56 return",
+        "meta mark set ct id map @borrowed",
+        "meta mark set meta mark | 0x00004000",
+        "meta mark set meta mark & 0xffffbfff masquerade fully-random",
+    ] {
+        ensure!(table.contains(line), "no `{line}` in\n{table}");
+    }
+    Ok(())
+}
+
+pub fn elements_are_read_back_as_they_were_written() -> Result<()> {
+    let mut table = Table::open(&base())?;
+    let elements = one_of_each()?;
+    table.commit(&adding(&elements))?;
+    ensure!(read(&mut table)? == elements.iter().copied().collect());
+
+    let printed = nft("list table inet spillway")?;
+    for element in [
+        "10.96.0.1 . tcp . 80 : 0x01000002",
+        "fd00:96::1 . udp . 53 : 0x01000003",
+        "sctp . 30080 : 0x01000004",
+        "elements = { 10.244.0.7 . 10.244.0.7 }",
+    ] {
+        ensure!(printed.contains(element), "no `{element}` in\n{printed}");
+    }
+
+    let remove = elements;
+    let add = Vec::new();
+    table.commit(&Transaction { remove, add })?;
+    ensure!(table.elements()?.is_empty());
+    Ok(())
+}
+
+pub fn a_mark_is_exchanged_in_one_transaction() -> Result<()> {
+    let mut table = Table::open(&base())?;
+    let [old, new] = [service(VIP, 80, mark(2)?), service(VIP, 80, mark(3)?)];
+    table.commit(&adding(&[old]))?;
+    table.commit(&Transaction {
+        remove: vec![old],
+        add: vec![new],
+    })?;
+    ensure!(table.elements()? == [new]);
+    Ok(())
+}
+
+pub fn a_refused_element_is_named_and_nothing_changes() -> Result<()> {
+    let mut table = Table::open(&base())?;
+    let there = service(VIP, 80, mark(2)?);
+    table.commit(&adding(&[there]))?;
+
+    let others: Vec<_> = (1000..2000)
+        .map(|port| Ok(service(VIP, port, mark(7)?)))
+        .collect::<Result<_>>()?;
+    let clash = service(VIP, 80, mark(3)?);
+    let mut add = others.clone();
+    add.insert(700, clash);
+    match table.commit(&adding(&add)) {
+        Err(Error::Element {
+            action: Action::Add,
+            element,
+            source,
+        }) => {
+            ensure!(element == clash);
+            ensure!(source.kind() == ErrorKind::AlreadyExists, "{source}");
+        }
+        other => bail!("{other:?}"),
+    }
+    ensure!(table.elements()? == [there]);
+
+    let absent = Element::Vip(VIP);
+    match table.commit(&Transaction {
+        remove: vec![there, absent],
+        add: others,
+    }) {
+        Err(Error::Element {
+            action: Action::Remove,
+            element,
+            source,
+        }) => {
+            ensure!(element == absent);
+            ensure!(source.kind() == ErrorKind::NotFound, "{source}");
+        }
+        other => bail!("{other:?}"),
+    }
+    ensure!(table.elements()? == [there]);
+    Ok(())
+}
+
+pub fn taking_over_replaces_the_chains_and_keeps_the_elements() -> Result<()> {
+    let mut table = Table::open(&base())?;
+    let elements = one_of_each()?;
+    table.commit(&adding(&elements))?;
+    let fresh = nft("list table inet spillway")?;
+    nft("add rule inet spillway classify drop")?;
+    nft("add chain inet spillway older { type filter hook input priority 5; }")?;
+    nft("add rule inet spillway older jump classify")?;
+    nft("delete chain inet spillway output_after")?;
+    drop(table);
+
+    let mut table = Table::open(&base())?;
+    ensure!(nft("list table inet spillway")? == fresh);
+    ensure!(read(&mut table)? == elements.into_iter().collect());
+    Ok(())
+}
+
+pub fn taking_over_after_a_change_of_the_mark_range_empties_the_maps() -> Result<()> {
+    Table::open(&base())?.commit(&adding(&one_of_each()?))?;
+    let marks = MarkRange::new(0x0200_0000, 8).context("a range")?;
+    let mut table = Table::open(&Base { marks, ..base() })?;
+    let left: BTreeSet<_> = [Element::Vip(VIP), Element::Hairpin([10, 244, 0, 7].into())].into();
+    ensure!(read(&mut table)? == left);
+    Ok(())
+}
+
+pub fn an_element_that_is_not_ours_is_reported() -> Result<()> {
+    let mut table = Table::open(&base())?;
+    nft("add element inet spillway services_v4 { 10.96.0.1 . tcp . 80 : 0x7 }")?;
+    ensure!(matches!(table.elements(), Err(Error::Foreign("services_v4"))));
+    Ok(())
+}
+
+pub fn twenty_thousand_elements_are_one_transaction() -> Result<()> {
+    let mut table = Table::open(&base())?;
+    let mut add = Vec::new();
+    for number in 0..5_000_u32 {
+        let v4 = IpAddr::from(Ipv4Addr::from_bits(0x0a60_0000 + number));
+        let v6 = IpAddr::from(Ipv6Addr::from_bits(0xfd00_0096_u128 << 96 | u128::from(number)));
+        for ip in [v4, v6] {
+            add.extend([Element::Vip(ip), service(ip, 80, mark(2 + number)?)]);
+        }
+    }
+    let start = Instant::now();
+    table.commit(&adding(&add))?;
+    let added = start.elapsed();
+    let all = read(&mut table)?;
+    let dumped = start.elapsed() - added;
+    eprintln!("20,000 elements: added in {added:?}, read in {dumped:?}");
+    ensure!(all == add.into_iter().collect());
+    Ok(())
+}
+
+pub fn deleting_needs_no_table() -> Result<()> {
+    Table::delete()?;
+    Table::open(&base())?;
+    Table::delete()?;
+    ensure!(nft("list tables")?.is_empty());
+    Ok(())
+}
+
+pub fn a_masquerade_bit_within_the_prefix_of_the_marks_is_refused() -> Result<()> {
+    for masquerade_bit in [24, 31, 32] {
+        let refused = Table::open(&Base {
+            masquerade_bit,
+            ..base()
+        });
+        ensure!(matches!(refused, Err(Error::MasqueradeBit(bit)) if bit == masquerade_bit));
+    }
+    Ok(())
+}
+
+pub fn host_ports_are_closed_on_virtual_addresses() -> Result<()> {
+    let mut table = node()?;
+    for (family, vip) in [("0.0.0.0", VIP), ("::", VIP6)] {
+        let listener = TcpListener::bind((family, 0))?;
+        let port = listener.local_addr()?.port();
+        ensure!(connect(vip, port).is_ok());
+        table.commit(&adding(&[Element::Vip(vip)]))?;
+        ensure!(connect(vip, port) == Err(ErrorKind::ConnectionRefused));
+        ensure!(datagram(vip, port)? == Err(ErrorKind::ConnectionRefused));
+    }
+    let listener = TcpListener::bind(("0.0.0.0", 0))?;
+    ensure!(connect(NODE, listener.local_addr()?.port()).is_ok());
+    Ok(())
+}
+
+pub fn a_verdict_mark_refuses_or_drops() -> Result<()> {
+    let mut table = node()?;
+    let listener = TcpListener::bind(("0.0.0.0", 0))?;
+    let port = listener.local_addr()?.port();
+    let node_port = |mark| Element::NodePort {
+        family: Family::V4,
+        protocol: Protocol::Tcp,
+        port: NonZeroU16::new(port).unwrap_or(NonZeroU16::MIN),
+        mark,
+    };
+    let marks = base().marks;
+    for (mark, kind) in [
+        (marks.reject(), ErrorKind::ConnectionRefused),
+        (marks.drop(), ErrorKind::TimedOut),
+    ] {
+        let elements = [service(VIP, 80, mark), service(VIP6, 80, mark), node_port(mark)];
+        table.commit(&adding(&elements))?;
+        for (ip, port) in [(VIP, 80), (VIP6, 80), (NODE, port)] {
+            ensure!(connect(ip, port) == Err(kind), "{ip} {mark}");
+        }
+        // Node ports are not for loopback addresses.
+        ensure!(connect(Ipv4Addr::LOCALHOST.into(), port).is_ok());
+        table.commit(&Transaction {
+            remove: elements.into(),
+            add: Vec::new(),
+        })?;
+    }
+    ensure!(connect(NODE, port).is_ok());
+    Ok(())
+}
+
+pub fn without_a_virtual_server_the_neighbours_mark_comes_back_and_the_host_stays_closed() -> Result<()>
+{
+    let mut table = node()?;
+    let listener = TcpListener::bind(("0.0.0.0", 0))?;
+    let port = listener.local_addr()?.port();
+    let number = NonZeroU16::new(port).context("a port")?;
+    let node_port = Element::NodePort {
+        family: Family::V4,
+        protocol: Protocol::Tcp,
+        port: number,
+        mark: mark(2)?,
+    };
+    table.commit(&adding(&[
+        node_port,
+        Element::Vip(VIP),
+        service(VIP, port, mark(2)?),
+    ]))?;
+    for command in [
+        "add table inet neighbour",
+        "add chain inet neighbour before { type filter hook output priority -150; }",
+        "add chain inet neighbour between { type filter hook output priority -110; }",
+        "add chain inet neighbour after { type filter hook output priority -80; }",
+        "add chain inet neighbour leaving { type filter hook postrouting priority 300; }",
+        "add rule inet neighbour before tcp flags syn meta mark set 0x80000",
+        "add rule inet neighbour between meta mark 0x01000002 counter comment \"ours\"",
+        "add rule inet neighbour after meta mark 0x80000 counter comment \"neighbour\"",
+        "add rule inet neighbour leaving meta mark & 0xff000000 != 0 counter comment \"escaped\"",
+    ] {
+        nft(command)?;
+    }
+    ensure!(connect(NODE, port).is_ok());
+    ensure!(connect(VIP, port) == Err(ErrorKind::ConnectionRefused));
+    let counters = nft("list table inet neighbour")?;
+    let packets = |comment: &str| -> Result<u32> {
+        let line = counters.lines().find(|line| line.contains(comment));
+        let mut words = line.context("no such counter")?.split(' ');
+        words.find(|&word| word == "packets");
+        Ok(words.next().context("no count")?.parse()?)
+    };
+    ensure!(packets("ours")? >= 2, "{counters}");
+    ensure!(packets("neighbour")? >= 1, "{counters}");
+    ensure!(packets("escaped")? == 0, "{counters}");
+    Ok(())
+}
+
+fn base() -> Base {
+    Base {
+        marks: MarkRange::default(),
+        masquerade_bit: 14,
+        masquerade_all: false,
+        pod_cidrs: Vec::new(),
+    }
+}
+
+fn mark(number: u32) -> Result<Mark> {
+    let range = base().marks;
+    range.mark(range.prefix() | number).context("a mark")
+}
+
+fn service(ip: IpAddr, port: u16, mark: Mark) -> Element {
+    Element::Service {
+        ip,
+        protocol: Protocol::Tcp,
+        port: NonZeroU16::new(port).unwrap_or(NonZeroU16::MIN),
+        mark,
+    }
+}
+
+fn one_of_each() -> Result<Vec<Element>> {
+    Ok(vec![
+        Element::Vip(VIP),
+        Element::Hairpin([10, 244, 0, 7].into()),
+        service(VIP, 80, mark(2)?),
+        Element::Service {
+            ip: VIP6,
+            protocol: Protocol::Udp,
+            port: NonZeroU16::new(53).context("a port")?,
+            mark: mark(3)?,
+        },
+        Element::NodePort {
+            family: Family::V6,
+            protocol: Protocol::Sctp,
+            port: NonZeroU16::new(30080).context("a port")?,
+            mark: mark(4)?,
+        },
+    ])
+}
+
+fn adding(elements: &[Element]) -> Transaction {
+    Transaction {
+        remove: Vec::new(),
+        add: elements.to_vec(),
+    }
+}
+
+fn read(table: &mut Table) -> Result<BTreeSet<Element>> {
+    Ok(table.elements()?.into_iter().collect())
+}
+
+/// A node with an address and the table, to which virtual addresses are local.
+fn node() -> Result<Table> {
+    for (ip, length) in [(NODE, 32), (VIP, 32), (VIP6, 128)] {
+        run("ip", &format!("address add {ip}/{length} dev lo"))?;
+    }
+    Ok(Table::open(&base())?)
+}
+
+fn connect(ip: IpAddr, port: u16) -> Result<(), ErrorKind> {
+    TcpStream::connect_timeout(&SocketAddr::new(ip, port), Duration::from_millis(300))
+        .map(drop)
+        .map_err(|error| error.kind())
+}
+
+/// Sends a datagram and waits for the answer.
+fn datagram(ip: IpAddr, port: u16) -> Result<Result<(), ErrorKind>> {
+    let any: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.set_read_timeout(Some(Duration::from_millis(300)))?;
+    socket.connect((ip, port))?;
+    Ok(socket
+        .send(b"?")
+        .and_then(|_| socket.recv(&mut [0]))
+        .map(drop)
+        .map_err(|error| error.kind()))
+}
+
+fn nft(command: &str) -> Result<String> {
+    let output = Command::new("nft").arg(command).output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "nft {command}: {error}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn run(program: &str, arguments: &str) -> Result<()> {
+    let output = Command::new(program).args(arguments.split(' ')).output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program} {arguments}: {error}");
+    Ok(())
+}
