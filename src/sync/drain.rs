@@ -1,11 +1,13 @@
 //! Real servers that are no longer wanted finish the connections that they have.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
-use super::known::{KnownPort, KnownReal};
+use super::known::{KnownPort, KnownReal, KnownServer};
 use super::platform::{Platform, Trouble};
-use crate::kernel::ipvs::Command;
+use crate::kernel::ipvs::{Command, DestinationEntry};
 use crate::model::ServicePortId;
 
 /// The kernel does not say when a connection ends, so it is asked: soon after an endpoint has
@@ -16,29 +18,38 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// The service ports with real servers at weight 0, and when to look at them again.
 #[derive(Debug)]
 pub struct Drain {
-    ports: BTreeSet<ServicePortId>,
+    /// How long a real server may take.
+    limit: Duration,
+    ports: BTreeMap<ServicePortId, Leaving>,
     due: Option<Instant>,
     delay: Duration,
 }
 
-impl Default for Drain {
-    fn default() -> Self {
-        Self { ports: BTreeSet::new(), due: None, delay: FIRST }
-    }
-}
+/// Since when real servers have been leaving.
+pub type Leaving = BTreeMap<(IpAddr, NonZeroU16), Instant>;
 
 impl Drain {
-    /// A service port has real servers to watch.
-    pub fn add(&mut self, id: ServicePortId, now: Instant) {
-        if self.ports.insert(id) {
+    /// Nothing drains yet; what will may take at most `limit`.
+    pub fn new(limit: Duration) -> Self {
+        Self { limit, ports: BTreeMap::new(), due: None, delay: FIRST }
+    }
+
+    /// Notes which real servers of a service port are leaving now. Those that were leaving before
+    /// go on from where they are.
+    pub fn watch(&mut self, id: &ServicePortId, known: &KnownPort, now: Instant) {
+        let before = self.ports.remove(id).unwrap_or_default();
+        let leaving: Leaving = known
+            .draining()
+            .map(|real| (real.key(), before.get(&real.key()).copied().unwrap_or(now)))
+            .collect();
+        if leaving.is_empty() {
+            return;
+        }
+        if leaving.keys().any(|key| !before.contains_key(key)) {
             self.delay = FIRST;
             self.due = Some(now + FIRST);
         }
-    }
-
-    /// A service port still has.
-    pub fn keep(&mut self, id: ServicePortId) {
-        self.ports.insert(id);
+        self.ports.insert(id.clone(), leaving);
     }
 
     /// When to look next.
@@ -46,42 +57,48 @@ impl Drain {
         self.due.filter(|_| !self.ports.is_empty())
     }
 
-    /// Whether that is past.
-    pub fn is_due(&self, now: Instant) -> bool {
-        self.deadline().is_some_and(|due| due <= now)
-    }
-
-    /// The service ports to look at now; those that are not finished are to be kept.
-    pub fn take(&mut self, now: Instant) -> BTreeSet<ServicePortId> {
+    /// The service ports to look at, if it is time.
+    pub fn due(&mut self, now: Instant) -> Vec<ServicePortId> {
+        if self.deadline().is_none_or(|due| due > now) {
+            return Vec::new();
+        }
         self.delay = LONGEST.min(self.delay * 2);
         self.due = Some(now + self.delay);
-        std::mem::take(&mut self.ports)
+        self.ports.keys().cloned().collect()
+    }
+
+    /// The commands that delete the real servers of a service port which have no connection left
+    /// or have used up their time, and the real servers that they delete.
+    pub fn finished(
+        &self,
+        platform: &mut impl Platform,
+        id: &ServicePortId,
+        known: &KnownPort,
+        now: Instant,
+    ) -> Result<Vec<(Command, KnownReal)>, Trouble> {
+        let late = |real: &KnownReal| {
+            let since = self.ports.get(id).and_then(|leaving| leaving.get(&real.key()));
+            since.is_some_and(|since| now.duration_since(*since) >= self.limit)
+        };
+        let mut finished = Vec::new();
+        for server in known.servers.iter().filter(|server| server.is_draining()) {
+            let key = server.key(known.mark);
+            for entry in platform.destinations(&key)? {
+                let idle = entry.active == 0 && entry.inactive == 0;
+                let real = leaving(server, &entry).filter(|real| idle || late(real));
+                finished.extend(real.map(|real| {
+                    (Command::DelDestination(key, real.ip, real.port.get()), *real)
+                }));
+            }
+        }
+        Ok(finished)
     }
 }
 
-/// The commands that delete the real servers of a service port which have no connection left,
-/// and the real servers that they delete.
-pub fn finished(
-    platform: &mut impl Platform,
-    known: &KnownPort,
-) -> Result<Vec<(Command, KnownReal)>, Trouble> {
-    let mut finished = Vec::new();
-    for server in &known.servers {
-        if !server.reals.iter().any(KnownReal::is_draining) {
-            continue;
-        }
-        let key = server.key(known.mark);
-        for entry in platform.destinations(&key)? {
-            let idle = entry.active == 0 && entry.inactive == 0;
-            let real = server.reals.iter().find(|real| {
-                real.is_draining()
-                    && real.ip == entry.destination.ip
-                    && real.port.get() == entry.destination.port
-            });
-            if let Some(real) = real.filter(|_| idle) {
-                finished.push((Command::DelDestination(key, real.ip, real.port.get()), *real));
-            }
-        }
-    }
-    Ok(finished)
+fn leaving<'a>(server: &'a KnownServer, entry: &DestinationEntry) -> Option<&'a KnownReal> {
+    server.reals.iter().find(|real| {
+        real.is_draining()
+            && real.ip == entry.destination.ip
+            && real.port.get() == entry.destination.port
+    })
 }

@@ -65,13 +65,11 @@ impl KnownPort {
         self.servers.iter().find(|server| server.family == family)
     }
 
-    /// Whether any real server only finishes the connections that it has.
-    pub fn is_draining(&self) -> bool {
-        self.servers.iter().flat_map(|server| &server.reals).any(KnownReal::is_draining)
+    /// The real servers that only finish the connections that they have.
+    pub fn draining(&self) -> impl Iterator<Item = &KnownReal> {
+        self.servers.iter().flat_map(|server| &server.reals).filter(|real| real.is_draining())
     }
-}
 
-impl KnownPort {
     /// Takes its virtual servers out of those to be deleted; false if there were none.
     pub fn servers_doomed_in(&self, doomed: &mut Vec<ServiceKey>) -> bool {
         let before = doomed.len();
@@ -81,6 +79,11 @@ impl KnownPort {
 }
 
 impl KnownServer {
+    /// Whether any of its real servers takes no new connections.
+    pub fn is_draining(&self) -> bool {
+        self.reals.iter().any(KnownReal::is_draining)
+    }
+
     /// Its name in the kernel.
     pub fn key(&self, mark: Mark) -> ServiceKey {
         ServiceKey::Mark { family: self.family, mark: mark.value() }

@@ -20,7 +20,7 @@ mod routes;
 mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -86,8 +86,9 @@ struct Job {
 
 impl<P: Platform> Syncer<P> {
     /// Takes over a kernel with whatever a previous run left in it. Nothing of that is removed
-    /// before [`Self::sweep`].
-    pub fn new(mut platform: P, range: MarkRange) -> Result<Self, Trouble> {
+    /// before [`Self::sweep`]. A removed endpoint may keep its TCP connections for as long as
+    /// `drain`.
+    pub fn new(mut platform: P, range: MarkRange, drain: Duration) -> Result<Self, Trouble> {
         let shared = Shared::new(&mut platform)?;
         let left = adopt::servers(&mut platform, range)?;
         let mut marks = Marks::new(range);
@@ -103,7 +104,7 @@ impl<P: Platform> Syncer<P> {
             left,
             doomed: Vec::new(),
             retired: Vec::new(),
-            drain: Drain::default(),
+            drain: Drain::new(drain),
             backoff: Backoff::default(),
             sent: Sent::default(),
         })
@@ -150,9 +151,7 @@ impl<P: Platform> Syncer<P> {
     /// Does what is due at `now`: deletes drained real servers, tries again what failed. Returns
     /// the Services to plan and apply again.
     pub fn tick(&mut self, now: Instant) -> BTreeSet<ServiceId> {
-        if self.drain.is_due(now) {
-            self.drain(now);
-        }
+        self.drain(now);
         let mut again = BTreeSet::new();
         for retry in self.backoff.take_due(now) {
             match retry {
@@ -312,9 +311,9 @@ impl<P: Platform> Syncer<P> {
         known.frontends = job.wanted.frontends;
         known.hairpins = hairpins;
         known.servers = job.next;
-        if known.is_draining() {
-            self.drain.add(job.id, now);
-        } else if known.frontends.is_empty() {
+        let gone = known.frontends.is_empty();
+        self.drain.watch(&job.id, known, now);
+        if gone {
             self.retired.push(known.mark);
             self.ports.remove(&job.id);
         }
@@ -348,9 +347,10 @@ impl<P: Platform> Syncer<P> {
 
     /// Deletes the real servers that have finished their connections.
     fn drain(&mut self, now: Instant) {
-        for id in self.drain.take(now) {
+        for id in self.drain.due(now) {
             let Some(known) = self.ports.get(&id) else { continue };
-            let finished = drain::finished(&mut self.platform, known).unwrap_or_else(|trouble| {
+            let finished = self.drain.finished(&mut self.platform, &id, known, now);
+            let finished = finished.unwrap_or_else(|trouble| {
                 warn!(port = %id, error = %trouble, "cannot see whether connections are finished");
                 Vec::new()
             });
@@ -365,9 +365,7 @@ impl<P: Platform> Syncer<P> {
                 known.unsure = true;
                 self.backoff.failed(Retry::Service(id.service.clone()), now);
             }
-            if known.is_draining() {
-                self.drain.keep(id);
-            }
+            self.drain.watch(&id, known, now);
         }
     }
 

@@ -1,13 +1,13 @@
 mod kernel;
 mod property;
 
-use std::time::Duration;
-
 use super::*;
 use crate::model::example::*;
 use crate::model::{Endpoint, Family, Protocol, Service, Weights};
 use crate::plan::{Here, plan};
 use kernel::Kernel;
+
+const DRAIN: Duration = Duration::from_secs(600);
 
 /// A syncer over a kernel in memory, at a time of its own.
 struct Bed {
@@ -25,7 +25,7 @@ impl Bed {
 
     /// Starts on a kernel as a previous run left it.
     fn on(kernel: Kernel) -> Self {
-        let syncer = Syncer::new(kernel.clone(), MarkRange::default()).expect("a syncer");
+        let syncer = Syncer::new(kernel.clone(), MarkRange::default(), DRAIN).expect("a syncer");
         Self { kernel, syncer, now: Instant::now() }
     }
 
@@ -148,6 +148,21 @@ fn a_removed_endpoint_finishes_its_tcp_connections() {
     bed.wait();
     assert_eq!(bed.reals(), ["10.1.1.5 100"]);
     assert_eq!(bed.syncer.deadline(), None, "nothing is left to wait for");
+}
+
+#[test]
+fn a_removed_endpoint_that_never_finishes_is_deleted_in_the_end() {
+    let mut bed = Bed::new();
+    bed.set(&web(), &[near(), far()]);
+    bed.kernel.state().connections.insert(far().ip, 1);
+    bed.set(&web(), &[near()]);
+    for _ in 0..9 {
+        bed.wait();
+    }
+    assert_eq!(bed.reals().len(), 2, "nine minutes");
+    bed.set(&web(), &[near()]);
+    bed.wait();
+    assert_eq!(bed.reals(), ["10.1.1.5 100"], "ten, and an unchanged plan did not start them anew");
 }
 
 #[test]
