@@ -8,12 +8,19 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use netlink_packet_core::{DoneBuffer, ErrorBuffer, NetlinkBuffer};
+use netlink_packet_core::{
+    DoneBuffer, ErrorBuffer, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
+};
 use netlink_sys::SocketAddr;
+use nix::errno::Errno;
+use nix::libc::MSG_TRUNC;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 
-/// The most bytes of requests to put into one batch.
+#[cfg(test)]
+mod tests;
+
+/// The most bytes of requests to put into one batch (it may end with the request that reaches it).
 ///
 /// Small enough for the default send buffer (`net.core.wmem_default`, 208 KiB), large enough that
 /// the system call no longer counts.
@@ -29,11 +36,6 @@ const DATAGRAM_BYTES: usize = 64 * 1024;
 /// How long the kernel may take to answer. It answers before `sendmsg` returns, so this only
 /// bounds the harm of a lost reply.
 const ANSWER_SECONDS: i64 = 30;
-
-/// Set on the replies of a dump during which the dumped state changed (`linux/netlink.h`).
-const NLM_F_DUMP_INTR: u16 = 0x10;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
 
 /// A request that the kernel refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +53,20 @@ impl Refusal {
     }
 }
 
+/// What the kernel said of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reports {
+    /// The requests that it refused, in their order.
+    pub refusals: Vec<Refusal>,
+    /// Whether some reports were lost for want of memory: then a request without a refusal may
+    /// have been refused too.
+    pub lost: bool,
+}
+
 /// A netlink socket that talks to the kernel of the network namespace it was opened in.
+///
+/// After an error that does not come from the kernel the socket may hold stale replies, which
+/// later exchanges pass over by their sequence number.
 #[derive(Debug)]
 pub struct Socket {
     inner: netlink_sys::Socket,
@@ -83,9 +98,9 @@ impl Socket {
         })
     }
 
-    /// A sequence number that no request in flight has.
+    /// A sequence number that no request in flight has: the previous one and 1, wrapping around.
     pub fn next_sequence(&mut self) -> u32 {
-        self.sequence = self.sequence.wrapping_add(1).max(1);
+        self.sequence = self.sequence.wrapping_add(1);
         self.sequence
     }
 
@@ -96,9 +111,19 @@ impl Socket {
     /// `ENOBUFS` if reports were lost, which leaves unknown which requests took effect; `EAGAIN` if
     /// the kernel did not answer.
     pub fn exchange(&mut self, batch: &[u8], last: u32) -> io::Result<Vec<Refusal>> {
+        let reports = self.submit(batch, last)?;
+        if reports.lost {
+            Err(Errno::ENOBUFS.into())
+        } else {
+            Ok(reports.refusals)
+        }
+    }
+
+    /// Like [`Socket::exchange`], but keeps the reports that did arrive if others were lost.
+    pub fn submit(&mut self, batch: &[u8], last: u32) -> io::Result<Reports> {
         self.send(batch)?;
         let mut refusals = Vec::new();
-        self.receive(|message| {
+        let mut collect = |message: &NetlinkBuffer<&[u8]>| {
             if message.message_type() != NLMSG_ERROR {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -111,16 +136,28 @@ impl Socket {
             } else {
                 ControlFlow::Continue(())
             })
-        })?;
-        Ok(refusals)
+        };
+        let received = match self.receive(0, &mut collect) {
+            Err(error) if is(&error, Errno::ENOBUFS) => {
+                // The reports from before the loss are still queued, and the kernel drops all
+                // later ones until the queue is empty.
+                match self.receive(nix::libc::MSG_DONTWAIT, &mut collect) {
+                    Err(error) if !is(&error, Errno::EAGAIN) => Err(error),
+                    _ => Ok(true),
+                }
+            }
+            received => received.map(|()| false),
+        };
+        received.map(|lost| Reports { refusals, lost })
     }
 
-    /// Sends one dump request with sequence number `sequence` and hands the payload of every reply
-    /// to `each`.
+    /// Sends one request with sequence number `sequence` that asks for a dump, or for an answer and
+    /// an acknowledgement, and hands the payload of every reply to `each`.
     ///
     /// # Errors
     /// `EINTR` if the kernel says that the dumped state changed meanwhile and the dump may be
-    /// inconsistent; the kernel's own error if it refuses; the error of `each`.
+    /// inconsistent; the kernel's own error if it refuses; the first error of `each`, which is
+    /// not called again after it.
     pub fn dump(
         &mut self,
         request: &[u8],
@@ -128,29 +165,33 @@ impl Socket {
         mut each: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         self.send(request)?;
+        let mut outcome = Ok(());
         let mut interrupted = false;
-        self.receive(|message| {
+        self.receive(0, |message| {
             if message.sequence_number() != sequence {
                 return Ok(ControlFlow::Continue(()));
             }
             interrupted |= message.flags() & NLM_F_DUMP_INTR != 0;
-            match message.message_type() {
-                NLMSG_DONE => {
-                    let done = DoneBuffer::new_checked(message.payload()).map_err(invalid)?;
-                    match done.code() {
-                        0.. => Ok(ControlFlow::Break(())),
-                        code => Err(io::Error::from_raw_os_error(-code)),
+            let error = match message.message_type() {
+                NLMSG_DONE => done_code(message)?,
+                NLMSG_ERROR => error_code(message)?,
+                _ => {
+                    // A dump is read to its end whatever happens: the kernel starts no other one
+                    // on this socket before.
+                    if outcome.is_ok() {
+                        outcome = each(message.payload());
                     }
+                    return Ok(ControlFlow::Continue(()));
                 }
-                NLMSG_ERROR => match error_code(message)? {
-                    Some(errno) => Err(io::Error::from_raw_os_error(errno)),
-                    None => Ok(ControlFlow::Break(())),
-                },
-                _ => each(message.payload()).map(ControlFlow::Continue),
+            };
+            match error {
+                Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+                None => Ok(ControlFlow::Break(())),
             }
         })?;
+        outcome?;
         if interrupted {
-            Err(io::Error::from_raw_os_error(nix::libc::EINTR))
+            Err(Errno::EINTR.into())
         } else {
             Ok(())
         }
@@ -180,32 +221,61 @@ impl Socket {
     /// Reads datagrams and hands their messages to `each` until it breaks.
     fn receive(
         &mut self,
+        flags: i32,
         mut each: impl FnMut(&NetlinkBuffer<&[u8]>) -> io::Result<ControlFlow<()>>,
     ) -> io::Result<()> {
         loop {
             self.buffer.clear();
-            let length = self.inner.recv(&mut self.buffer, nix::libc::MSG_TRUNC)?;
+            let length = match self.inner.recv(&mut self.buffer, flags | MSG_TRUNC) {
+                // A signal: the kernel does not restart a read that has a time limit.
+                Err(error) if is(&error, Errno::EINTR) => continue,
+                received => received?,
+            };
             if length > self.buffer.len() {
                 return Err(invalid("a reply is larger than the receive buffer"));
             }
-            let mut rest = self.buffer.as_slice();
-            while !rest.is_empty() {
-                let message = NetlinkBuffer::new_checked(rest).map_err(invalid)?;
-                let size = message.length() as usize;
-                if each(&message)?.is_break() {
-                    return Ok(());
-                }
-                // Messages start at multiples of four (NLMSG_ALIGN).
-                rest = rest.get(size.next_multiple_of(4)..).unwrap_or_default();
+            if for_each_message(&self.buffer, &mut each)?.is_break() {
+                return Ok(());
             }
         }
     }
 }
 
+/// Hands the messages of a datagram to `each` until it breaks.
+fn for_each_message(
+    datagram: &[u8],
+    mut each: impl FnMut(&NetlinkBuffer<&[u8]>) -> io::Result<ControlFlow<()>>,
+) -> io::Result<ControlFlow<()>> {
+    let mut rest = datagram;
+    while !rest.is_empty() {
+        let message = NetlinkBuffer::new_checked(rest).map_err(invalid)?;
+        if each(&message)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        // Messages start at multiples of four (NLMSG_ALIGN).
+        let size = message.length() as usize;
+        rest = rest.get(size.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
 /// The error number that an `NLMSG_ERROR` carries; none in an acknowledgement.
 fn error_code(message: &NetlinkBuffer<&[u8]>) -> io::Result<Option<i32>> {
     let error = ErrorBuffer::new_checked(message.payload()).map_err(invalid)?;
-    Ok(error.code().map(|code| -code.get()))
+    Ok(error.code().map(|code| code.get().saturating_neg()))
+}
+
+/// The error number that ends a dump, if it failed; kernels may leave out the zero of success.
+fn done_code(message: &NetlinkBuffer<&[u8]>) -> io::Result<Option<i32>> {
+    if message.payload().is_empty() {
+        return Ok(None);
+    }
+    let done = DoneBuffer::new_checked(message.payload()).map_err(invalid)?;
+    Ok((done.code() < 0).then(|| done.code().saturating_neg()))
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno as i32)
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
