@@ -61,7 +61,7 @@ impl<'de, T: FromValue> Deserialize<'de> for Field<T> {
 
 struct FieldVisitor<T>(PhantomData<T>);
 
-fn field<T>(value: Option<T>, shown: impl ToString) -> Field<T> {
+fn field<T>(value: Option<T>, shown: &(impl ToString + ?Sized)) -> Field<T> {
     value.map_or_else(|| Field::Invalid(shown.to_string().into()), Field::Valid)
 }
 
@@ -81,19 +81,22 @@ impl<'de, T: FromValue> Visitor<'de> for FieldVisitor<T> {
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(field(T::flag(value), value))
+        Ok(field(T::flag(value), &value))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(field(T::integer(value), value))
+        Ok(field(T::integer(value), &value))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(field(i64::try_from(value).ok().and_then(T::integer), value))
+        Ok(field(
+            i64::try_from(value).ok().and_then(T::integer),
+            &value,
+        ))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(field(None, value))
+        Ok(field(None, &value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {

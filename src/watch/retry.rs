@@ -14,7 +14,7 @@ const UNAVAILABLE: Duration = Duration::from_millis(1500);
 /// corrects a mistake.
 const REFUSED: Duration = Duration::from_secs(15);
 /// After this long without a failure the next one is a first one.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 
 /// The failures of one watch.
 #[derive(Debug, Default)]

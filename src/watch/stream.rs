@@ -157,20 +157,18 @@ fn report(problems: &[Problem], sink: impl Fn(&Problem)) {
 
 /// An error in words. The API server's own are shown as they are: `kube` adds the whole answer.
 fn brief(error: &watcher::Error) -> String {
-    match status(error) {
-        Some(status) => format!("the API server says: {} ({})", status.message, status.code),
-        None => {
-            let mut text = error.to_string();
-            let mut source = std::error::Error::source(error);
-            while let Some(error) = source {
-                let cause = error.to_string();
-                if !text.ends_with(&cause) {
-                    text.push_str(": ");
-                    text.push_str(&cause);
-                }
-                source = error.source();
-            }
-            text
-        }
+    if let Some(status) = status(error) {
+        return format!("the API server says: {} ({})", status.message, status.code);
     }
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
 }

@@ -103,13 +103,11 @@ impl<'a> Report<'a> {
     fn port(&mut self, path: impl Display, field: Field<i64>) -> Option<NonZeroU16> {
         const REMEDY: &str = "give a port number from 1 to 65535";
         let number = self.value(&path, REMEDY, field)?;
-        match u16::try_from(number) {
-            Ok(number) => NonZeroU16::new(number),
-            Err(_) => {
-                self.add(path, format_args!("found {number}"), REMEDY);
-                None
-            }
+        if let Ok(number) = u16::try_from(number) {
+            return NonZeroU16::new(number);
         }
+        self.add(path, format_args!("found {number}"), REMEDY);
+        None
     }
 }
 

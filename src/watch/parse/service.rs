@@ -167,13 +167,11 @@ fn affinity(
     let Some(seconds) = seconds else {
         return Some(AFFINITY_SECONDS);
     };
-    match u32::try_from(seconds) {
-        Ok(seconds @ 1..=MAX_AFFINITY_SECONDS) => Some(seconds),
-        _ => {
-            report.add(PATH, format_args!("found {seconds}"), SECONDS);
-            Some(AFFINITY_SECONDS)
-        }
+    if let Ok(seconds @ 1..=MAX_AFFINITY_SECONDS) = u32::try_from(seconds) {
+        return Some(seconds);
     }
+    report.add(PATH, format_args!("found {seconds}"), SECONDS);
+    Some(AFFINITY_SECONDS)
 }
 
 #[cfg(test)]

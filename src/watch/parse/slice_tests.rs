@@ -28,7 +28,7 @@ fn parse(fields: Value) -> (Option<EndpointSlice>, Vec<String>) {
     )
 }
 
-fn endpoints(endpoints: Value) -> (Vec<Endpoint>, Vec<String>) {
+fn endpoints(endpoints: &Value) -> (Vec<Endpoint>, Vec<String>) {
     let (slice, problems) = parse(json!({"endpoints": endpoints}));
     (slice.unwrap().endpoints, problems)
 }
@@ -89,7 +89,7 @@ fn conditions_are_read_one_by_one() {
         (json!({"serving": false}), [true, false, false]),
     ] {
         let endpoint = json!([{"addresses": ["10.1.0.5"], "conditions": conditions}]);
-        let (endpoints, problems) = endpoints(endpoint);
+        let (endpoints, problems) = endpoints(&endpoint);
         let found = endpoints[0].conditions;
         assert_eq!(
             [found.ready, found.serving, found.terminating],
@@ -178,7 +178,7 @@ fn a_bad_endpoint_is_left_out_and_the_others_serve() {
         (json!({"addresses": []}), vec![]),
         (json!({}), vec![]),
     ] {
-        let (endpoints, found) = endpoints(json!([endpoint, {"addresses": ["10.1.0.9"]}]));
+        let (endpoints, found) = endpoints(&json!([endpoint, {"addresses": ["10.1.0.9"]}]));
         assert_eq!(endpoints.len(), 1, "{endpoint}");
         assert_eq!(found, problems, "{endpoint}");
     }
@@ -186,7 +186,7 @@ fn a_bad_endpoint_is_left_out_and_the_others_serve() {
 
 #[test]
 fn a_bad_detail_costs_only_the_detail() {
-    let (endpoints, problems) = endpoints(json!([{
+    let (endpoints, problems) = endpoints(&json!([{
         "addresses": ["10.1.0.5"],
         "nodeName": ["east-1"],
         "zone": 7,
@@ -208,7 +208,7 @@ fn a_bad_detail_costs_only_the_detail() {
 #[test]
 fn endpoints_share_the_names_of_their_nodes() {
     let endpoint = |ip| json!({"addresses": [ip], "nodeName": "east-1"});
-    let (endpoints, _) = endpoints(json!([endpoint("10.1.0.5"), endpoint("10.1.0.6")]));
+    let (endpoints, _) = endpoints(&json!([endpoint("10.1.0.5"), endpoint("10.1.0.6")]));
     let [Some(a), Some(b)] = [&endpoints[0].node, &endpoints[1].node] else {
         panic!("both have a node")
     };

@@ -1,0 +1,398 @@
+//! Checks: the file's values and the flags → [`Settings`], or all that is wrong with them.
+
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use nix::sys::utsname::uname;
+
+use super::address::{EVERYWHERE, HEALTHZ_PORT, METRICS_PORT, listen, loopback};
+use super::file::{self, Configuration};
+use super::{ConfigError, Conntrack, Invalid, IpvsTimeouts, Masquerade, Overrides, Settings};
+use crate::kernel::mark::MarkRange;
+use crate::model::{Family, Weight, Weights};
+use crate::plan::Scheduler;
+
+/// The longest time that the kernel takes for a time-out: `INT_MAX / HZ` s, with its fastest clock.
+const MAX_SECONDS: u64 = 2_147_483;
+
+/// What has been found.
+struct Findings<'a> {
+    origin: &'a str,
+    wrong: Vec<Invalid>,
+    warnings: Vec<String>,
+}
+
+impl Findings<'_> {
+    fn wrong(&mut self, field: &str, wrong: impl Display, remedy: &str) {
+        self.wrong.push(Invalid {
+            origin: if field.starts_with("--") {
+                "command line".to_owned()
+            } else {
+                self.origin.to_owned()
+            },
+            field: field.to_owned(),
+            wrong: wrong.to_string(),
+            remedy: remedy.to_owned(),
+        });
+    }
+
+    fn warn(&mut self, field: &str, what: impl Display) {
+        let origin = self.origin;
+        self.warnings.push(format!("{origin}: {field}: {what}"));
+    }
+}
+
+/// Checks everything at once, so that a person can correct everything at once.
+pub fn settings(
+    file: Configuration,
+    origin: &str,
+    overrides: &Overrides,
+    unknown: Vec<String>,
+) -> Result<(Settings, Vec<String>), ConfigError> {
+    let mut findings = Findings {
+        origin,
+        wrong: Vec::new(),
+        warnings: Vec::new(),
+    };
+    if !unknown.is_empty() {
+        let unknown = unknown.join(", ");
+        findings.warn(
+            "unknown fields",
+            format_args!("{unknown}; they have no effect"),
+        );
+    }
+    version(&file, &mut findings);
+    without_effect(&file, &mut findings);
+    let bind_address = bind_address(&file.bind_address, &mut findings);
+    let marks = marks(file.spillway.mark_range.as_deref(), &mut findings);
+    let settings = Settings {
+        node: node(&file.hostname_override, overrides, &mut findings),
+        weights: weights(&file.spillway.weights, &mut findings),
+        scheduler: scheduler(&file.ipvs.scheduler, &mut findings),
+        marks,
+        masquerade: masquerade(&file, marks, &mut findings),
+        pod_cidrs: pod_cidrs(&file.cluster_cidr, &mut findings),
+        healthz: address(
+            (
+                "--healthz-bind-address",
+                overrides.healthz_bind_address.as_deref(),
+            ),
+            ("healthzBindAddress", &file.healthz_bind_address),
+            SocketAddr::new(EVERYWHERE, HEALTHZ_PORT),
+            &mut findings,
+        ),
+        metrics: address(
+            (
+                "--metrics-bind-address",
+                overrides.metrics_bind_address.as_deref(),
+            ),
+            ("metricsBindAddress", &file.metrics_bind_address),
+            SocketAddr::new(loopback(bind_address), METRICS_PORT),
+            &mut findings,
+        ),
+        bind_hard_fail: file.bind_address_hard_fail,
+        strict_arp: file.ipvs.strict_arp,
+        timeouts: timeouts(&file.ipvs, &mut findings),
+        conntrack: conntrack(&file.conntrack, &mut findings),
+        drain: file
+            .spillway
+            .drain_seconds
+            .map_or(Settings::DRAIN, |seconds| {
+                Duration::from_secs(seconds.into())
+            }),
+        proc_sys: overrides
+            .proc_sys
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("/proc/sys")),
+    };
+    if findings.wrong.is_empty() {
+        Ok((settings, findings.warnings))
+    } else {
+        Err(ConfigError::Invalid(findings.wrong))
+    }
+}
+
+fn version(file: &Configuration, findings: &mut Findings<'_>) {
+    for (field, found, wanted) in [
+        (
+            "apiVersion",
+            &file.api_version,
+            "kubeproxy.config.k8s.io/v1alpha1",
+        ),
+        ("kind", &file.kind, "KubeProxyConfiguration"),
+    ] {
+        if let Some(found) = found.as_deref().filter(|found| *found != wanted) {
+            findings.wrong(
+                field,
+                format_args!("found {found:?}"),
+                &format!("use {wanted}"),
+            );
+        }
+    }
+}
+
+/// Warns of values that somebody chose and that do nothing here.
+fn without_effect(file: &Configuration, findings: &mut Findings<'_>) {
+    if !matches!(&*file.mode, "" | "ipvs") {
+        let mode = &file.mode;
+        findings.warn(
+            "mode",
+            format_args!("{mode:?} has no effect: Spillway is IPVS"),
+        );
+    }
+    if !matches!(&*file.detect_local_mode, "" | "ClusterCIDR") {
+        let mode = &file.detect_local_mode;
+        findings.warn(
+            "detectLocalMode",
+            format_args!("{mode:?} is not supported: pods are told by clusterCIDR"),
+        );
+    }
+    if !file.node_port_addresses.is_empty() {
+        findings.warn(
+            "nodePortAddresses",
+            "not supported: node ports are served on all addresses of the node",
+        );
+    }
+    if !file.ipvs.exclude_cidrs.is_empty() {
+        findings.warn(
+            "ipvs.excludeCIDRs",
+            "not needed: Spillway only touches virtual servers with marks of its own",
+        );
+    }
+}
+
+fn node(hostname: &str, overrides: &Overrides, findings: &mut Findings<'_>) -> String {
+    const REMEDY: &str = "give the name of the Node with --node";
+    let given = overrides.node.as_deref().unwrap_or(hostname).trim();
+    let name = if given.is_empty() {
+        let host = uname().map(|name| name.nodename().to_string_lossy().trim().to_owned());
+        host.unwrap_or_default()
+    } else {
+        given.to_owned()
+    };
+    // As kube-proxy and kubelet do.
+    let name = name.to_lowercase();
+    let characters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    if name.is_empty() || !name.chars().all(characters) {
+        let field = if overrides.node.is_some() {
+            "--node"
+        } else {
+            "hostnameOverride"
+        };
+        findings.wrong(
+            field,
+            format_args!("{name:?} cannot be the name of a Node"),
+            REMEDY,
+        );
+    }
+    name
+}
+
+fn bind_address(text: &str, findings: &mut Findings<'_>) -> Option<IpAddr> {
+    if text.is_empty() {
+        return None;
+    }
+    let ip = text.parse().ok();
+    if ip.is_none() {
+        findings.wrong(
+            "bindAddress",
+            format_args!("found {text:?}"),
+            "give an IP address",
+        );
+    }
+    ip
+}
+
+fn address(
+    (flag, given): (&str, Option<&str>),
+    (field, text): (&str, &str),
+    default: SocketAddr,
+    findings: &mut Findings<'_>,
+) -> Option<SocketAddr> {
+    let (field, text) = given.map_or((field, text), |given| (flag, given));
+    listen(text, default).unwrap_or_else(|| {
+        let remedy = format!("give an IP address and port like {default}, or \"off\"");
+        findings.wrong(field, format_args!("found {text:?}"), &remedy);
+        None
+    })
+}
+
+fn weights(file: &file::Weights, findings: &mut Findings<'_>) -> Weights {
+    let default = Weights::default();
+    let mut weight = |field, value: Option<i64>, default| {
+        let Some(value) = value else { return default };
+        let weight = u16::try_from(value).ok().and_then(Weight::new);
+        weight.unwrap_or_else(|| {
+            findings.wrong(
+                field,
+                format_args!("found {value}"),
+                "give a number from 1 to 65535",
+            );
+            default
+        })
+    };
+    Weights {
+        node: weight("spillway.weights.node", file.node, default.node),
+        zone: weight("spillway.weights.zone", file.zone, default.zone),
+        cluster: weight("spillway.weights.cluster", file.cluster, default.cluster),
+    }
+}
+
+fn scheduler(name: &str, findings: &mut Findings<'_>) -> Scheduler {
+    match name {
+        "" => Scheduler::default(),
+        "wrr" => Scheduler::WeightedRoundRobin,
+        "rr" => {
+            findings.warn(
+                "ipvs.scheduler",
+                "with \"rr\" weights do not count: near and far endpoints get equal shares",
+            );
+            Scheduler::RoundRobin
+        }
+        _ => {
+            let default = Scheduler::default().name();
+            findings.warn(
+                "ipvs.scheduler",
+                format_args!("{name:?} is not supported; {default:?} is used"),
+            );
+            Scheduler::default()
+        }
+    }
+}
+
+fn marks(text: Option<&str>, findings: &mut Findings<'_>) -> MarkRange {
+    let Some(text) = text else {
+        return MarkRange::default();
+    };
+    let parsed = text.split_once('/').and_then(|(prefix, bits)| {
+        let hexadecimal = prefix
+            .strip_prefix("0x")
+            .or_else(|| prefix.strip_prefix("0X"));
+        let prefix = match hexadecimal {
+            Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+            None => prefix.parse().ok()?,
+        };
+        MarkRange::new(prefix, bits.parse().ok()?)
+    });
+    parsed.unwrap_or_else(|| {
+        findings.wrong(
+            "spillway.markRange",
+            format_args!("found {text:?}"),
+            "give a prefix that is not 0 and its length from 1 to 24, like 0x01000000/8",
+        );
+        MarkRange::default()
+    })
+}
+
+/// kube-proxy's modes ipvs and iptables read one section, its mode nftables another.
+fn masquerade(file: &Configuration, marks: MarkRange, findings: &mut Findings<'_>) -> Masquerade {
+    let (field, section) = match &*file.mode {
+        "nftables" => ("nftables.masqueradeBit", &file.nftables),
+        _ => ("iptables.masqueradeBit", &file.iptables),
+    };
+    let default = Masquerade::default();
+    let given = section.masquerade_bit.unwrap_or(default.bit.into());
+    let bit = u8::try_from(given).ok().filter(|bit| *bit < 32);
+    match bit {
+        None => findings.wrong(
+            field,
+            format_args!("found {given}"),
+            "give a bit from 0 to 31",
+        ),
+        Some(bit) if marks.mask() & (1 << bit) != 0 => findings.wrong(
+            field,
+            format_args!("bit {bit} is one of those that tell spillway.markRange from other marks"),
+            "choose another bit or another range",
+        ),
+        Some(_) => {}
+    }
+    Masquerade {
+        bit: bit.unwrap_or(default.bit),
+        all: section.masquerade_all,
+    }
+}
+
+fn pod_cidrs(text: &str, findings: &mut Findings<'_>) -> Vec<IpNet> {
+    const REMEDY: &str = "give one range per family, like 10.244.0.0/16,fd00:10:244::/56";
+    let mut cidrs: Vec<IpNet> = Vec::new();
+    for part in text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
+        match part.parse::<IpNet>() {
+            Err(_) => findings.wrong("clusterCIDR", format_args!("found {part:?}"), REMEDY),
+            Ok(cidr) => {
+                let family = Family::of(cidr.addr());
+                if cidrs.iter().any(|other| Family::of(other.addr()) == family) {
+                    let wrong = format_args!("{part} is a second {family} range");
+                    findings.wrong("clusterCIDR", wrong, REMEDY);
+                } else {
+                    cidrs.push(cidr.trunc());
+                }
+            }
+        }
+    }
+    cidrs
+}
+
+/// A time-out in whole seconds; 0 leaves the kernel's.
+fn seconds(
+    field: &str,
+    duration: Option<kube::core::Duration>,
+    findings: &mut Findings<'_>,
+) -> Option<Duration> {
+    let duration = duration?;
+    let length = Duration::from(duration);
+    if duration.is_negative() || length.as_secs() > MAX_SECONDS {
+        let remedy = format!("give 0s (leave it to the kernel) to {MAX_SECONDS}s");
+        findings.wrong(field, format_args!("found {duration:?}"), &remedy);
+        return None;
+    }
+    let whole = length.as_secs() + u64::from(length.subsec_nanos() > 0);
+    (whole > 0).then(|| Duration::from_secs(whole))
+}
+
+fn timeouts(file: &file::Ipvs, findings: &mut Findings<'_>) -> IpvsTimeouts {
+    IpvsTimeouts {
+        tcp: seconds("ipvs.tcpTimeout", file.tcp_timeout, findings),
+        tcp_fin: seconds("ipvs.tcpFinTimeout", file.tcp_fin_timeout, findings),
+        udp: seconds("ipvs.udpTimeout", file.udp_timeout, findings),
+    }
+}
+
+fn conntrack(file: &file::Conntrack, findings: &mut Findings<'_>) -> Conntrack {
+    let default = Conntrack::default();
+    let mut timeout = |field, given: Option<_>, default| match given {
+        None => default,
+        given => seconds(field, given, findings),
+    };
+    Conntrack {
+        max_per_core: match file.max_per_core {
+            None => default.max_per_core,
+            Some(0) => None,
+            given => given,
+        },
+        min: file.min.unwrap_or(default.min),
+        tcp_established: timeout(
+            "conntrack.tcpEstablishedTimeout",
+            file.tcp_established_timeout,
+            default.tcp_established,
+        ),
+        tcp_close_wait: timeout(
+            "conntrack.tcpCloseWaitTimeout",
+            file.tcp_close_wait_timeout,
+            default.tcp_close_wait,
+        ),
+        udp: timeout("conntrack.udpTimeout", file.udp_timeout, default.udp),
+        udp_stream: timeout(
+            "conntrack.udpStreamTimeout",
+            file.udp_stream_timeout,
+            default.udp_stream,
+        ),
+        tcp_be_liberal: file.tcp_be_liberal,
+    }
+}

@@ -1,0 +1,143 @@
+//! What the rest of the house needs to know, checked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::kernel::mark::MarkRange;
+use crate::model::Weights;
+use crate::plan::Scheduler;
+
+/// All settings of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The name of the Node that the agent runs on.
+    pub node: String,
+    /// The default weights of the levels.
+    pub weights: Weights,
+    /// How IPVS picks a real server by default.
+    pub scheduler: Scheduler,
+    /// The firewall marks that are ours.
+    pub marks: MarkRange,
+    /// Which connections get an address of the node as their source.
+    pub masquerade: Masquerade,
+    /// The pods' addresses, at most one range per family; none: not known.
+    pub pod_cidrs: Vec<IpNet>,
+    /// Where health is served; `None`: nowhere. `[::]` stands for all addresses of both families.
+    pub healthz: Option<SocketAddr>,
+    /// Where metrics are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// Whether to give up where the health or metrics address is taken, instead of trying again.
+    pub bind_hard_fail: bool,
+    /// Whether to answer ARP for virtual addresses only on the interface that has them, which is
+    /// none (`arp_ignore` 1, `arp_announce` 2).
+    pub strict_arp: bool,
+    /// How long IPVS remembers idle connections.
+    pub timeouts: IpvsTimeouts,
+    /// What is asked of connection tracking.
+    pub conntrack: Conntrack,
+    /// How long an endpoint that has left may keep its connections.
+    pub drain: Duration,
+    /// Where sysctls are: `/proc/sys`, or where a container has the host's.
+    pub proc_sys: PathBuf,
+}
+
+impl Settings {
+    /// The default of [`Settings::drain`]: longer than the grace period of almost every pod.
+    pub const DRAIN: Duration = Duration::from_hours(1);
+}
+
+/// Which connections get an address of the node as their source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Masquerade {
+    /// The bit of the firewall mark that says so, 0 to 31.
+    pub bit: u8,
+    /// All connections to a ClusterIP, not only those from outside the pods' addresses.
+    pub all: bool,
+}
+
+impl Default for Masquerade {
+    /// Bit 14 (0x4000), as in kube-proxy.
+    fn default() -> Self {
+        Self {
+            bit: 14,
+            all: false,
+        }
+    }
+}
+
+/// How long IPVS remembers idle connections; `None` leaves the kernel's value (900, 120 and 300 s
+/// unless somebody changed it). Whole seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IpvsTimeouts {
+    /// Established TCP connections.
+    pub tcp: Option<Duration>,
+    /// TCP connections after a FIN.
+    pub tcp_fin: Option<Duration>,
+    /// UDP and everything else.
+    pub udp: Option<Duration>,
+}
+
+/// What is asked of connection tracking; `None` leaves the kernel's value. The defaults are those
+/// of kube-proxy. Durations are whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conntrack {
+    /// Connections per processor.
+    pub max_per_core: Option<u32>,
+    /// Connections at least.
+    pub min: u32,
+    /// `nf_conntrack_tcp_timeout_established`.
+    pub tcp_established: Option<Duration>,
+    /// `nf_conntrack_tcp_timeout_close_wait`.
+    pub tcp_close_wait: Option<Duration>,
+    /// `nf_conntrack_udp_timeout`.
+    pub udp: Option<Duration>,
+    /// `nf_conntrack_udp_timeout_stream`.
+    pub udp_stream: Option<Duration>,
+    /// Whether to set `nf_conntrack_tcp_be_liberal`.
+    pub tcp_be_liberal: bool,
+}
+
+impl Default for Conntrack {
+    fn default() -> Self {
+        Self {
+            max_per_core: Some(32_768),
+            min: 131_072,
+            tcp_established: Some(Duration::from_hours(24)),
+            tcp_close_wait: Some(Duration::from_hours(1)),
+            udp: None,
+            udp_stream: None,
+            tcp_be_liberal: false,
+        }
+    }
+}
+
+impl Conntrack {
+    /// The most connections that kube-proxy ever asks for (since Kubernetes 1.36).
+    const MOST: u32 = 1_048_576;
+
+    /// `nf_conntrack_max` for a machine with so many processors.
+    pub fn max(&self, processors: u32) -> Option<u32> {
+        let wanted = self.max_per_core?.saturating_mul(processors);
+        Some(wanted.max(self.min).min(Self::MOST))
+    }
+}
+
+/// The settings of the command line, which go before those of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct Overrides {
+    /// Name of the Node that the agent runs on [default: hostnameOverride, or the host name]
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+    /// Address for /healthz and /livez, or "off" [default: [::]:10256]
+    #[arg(long, value_name = "ADDRESS")]
+    pub healthz_bind_address: Option<String>,
+    /// Address for /metrics, or "off" [default: 127.0.0.1:10249]
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_bind_address: Option<String>,
+    /// Where the host's /proc/sys is mounted, if the agent's own is read-only
+    #[arg(long, value_name = "DIRECTORY")]
+    pub proc_sys: Option<PathBuf>,
+}

@@ -1,0 +1,291 @@
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::kernel::mark::MarkRange;
+use crate::model::{Level, Weights};
+use crate::plan::Scheduler;
+
+fn overrides() -> Overrides {
+    Overrides {
+        node: Some("East-1".into()),
+        ..Overrides::default()
+    }
+}
+
+fn parsed(text: &str) -> Result<(Settings, Vec<String>), ConfigError> {
+    parse(text, Path::new("config.conf"), &overrides())
+}
+
+/// The settings of a file in which nothing is worth a warning.
+fn sound(text: &str) -> Settings {
+    let (settings, warnings) = parsed(text).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    settings
+}
+
+/// The fields that are wrong with a file.
+fn wrong(text: &str) -> Vec<String> {
+    match parsed(text) {
+        Err(ConfigError::Invalid(wrong)) => wrong.into_iter().map(|wrong| wrong.field).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_file_of_a_kubeadm_cluster_works_unchanged() {
+    let settings = sound(include_str!("tests/kubeadm.yaml"));
+    let defaults = load(None, &overrides()).unwrap().0;
+    let pod_cidrs = vec!["10.244.0.0/16".parse().unwrap()];
+    assert_eq!(
+        settings,
+        Settings {
+            pod_cidrs,
+            ..defaults
+        }
+    );
+}
+
+#[test]
+fn our_own_manifest_holds_a_sound_file_with_the_defaults() {
+    let manifest: serde_json::Value =
+        serde_saphyr::from_str(include_str!("../../daemonset/config.yaml")).unwrap();
+    let file = manifest["data"]["config.conf"].as_str().unwrap();
+    assert_eq!(sound(file), load(None, &overrides()).unwrap().0);
+}
+
+#[test]
+fn the_defaults_are_those_of_kube_proxy() {
+    let settings = sound("");
+    assert_eq!(settings.node, "east-1");
+    assert_eq!(settings.weights, Weights::default());
+    assert_eq!(settings.scheduler, Scheduler::WeightedRoundRobin);
+    assert_eq!(settings.marks, MarkRange::default());
+    assert_eq!(
+        settings.masquerade,
+        Masquerade {
+            bit: 14,
+            all: false
+        }
+    );
+    assert_eq!(settings.pod_cidrs, []);
+    assert_eq!(settings.healthz, "[::]:10256".parse().ok());
+    assert_eq!(settings.metrics, "127.0.0.1:10249".parse().ok());
+    assert_eq!(settings.timeouts, IpvsTimeouts::default());
+    assert_eq!(settings.conntrack, Conntrack::default());
+    assert_eq!(settings.proc_sys, Path::new("/proc/sys"));
+    assert!(!settings.strict_arp && !settings.bind_hard_fail);
+}
+
+#[test]
+fn every_field_that_applies_is_read() {
+    let settings = sound(
+        "
+bindAddress: '::'
+bindAddressHardFail: true
+clusterCIDR: 10.244.1.0/16, fd00:10:244::/56
+healthzBindAddress: 127.0.0.1:1
+iptables: {masqueradeAll: true, masqueradeBit: 15}
+ipvs: {strictARP: true, tcpTimeout: 2h, tcpFinTimeout: 1m30s, udpTimeout: 1500ms, scheduler: wrr}
+conntrack:
+  maxPerCore: 0
+  min: 7
+  tcpEstablishedTimeout: 0s
+  tcpCloseWaitTimeout: 1m
+  tcpBeLiberal: true
+  udpTimeout: 30s
+  udpStreamTimeout: 3m
+spillway: {weights: {node: 65535, cluster: 1}, markRange: 0x20000000/4, drainSeconds: 60}
+",
+    );
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let cidrs: Vec<_> = settings.pod_cidrs.iter().map(ToString::to_string).collect();
+    assert_eq!(cidrs, ["10.244.0.0/16", "fd00:10:244::/56"]);
+    assert_eq!(settings.healthz, "127.0.0.1:1".parse().ok());
+    assert_eq!(settings.metrics, "[::1]:10249".parse().ok());
+    assert_eq!(settings.masquerade, Masquerade { bit: 15, all: true });
+    assert!(settings.strict_arp && settings.bind_hard_fail);
+    let timeouts = IpvsTimeouts {
+        tcp: seconds(7200),
+        tcp_fin: seconds(90),
+        udp: seconds(2),
+    };
+    assert_eq!(settings.timeouts, timeouts);
+    let conntrack = Conntrack {
+        max_per_core: None,
+        min: 7,
+        tcp_established: None,
+        tcp_close_wait: seconds(60),
+        udp: seconds(30),
+        udp_stream: seconds(180),
+        tcp_be_liberal: true,
+    };
+    assert_eq!(settings.conntrack, conntrack);
+    let weight = |level| settings.weights.of(level).get();
+    assert_eq!(
+        [Level::Node, Level::Zone, Level::Cluster].map(weight),
+        [65535, 30, 1]
+    );
+    assert_eq!(settings.marks, MarkRange::new(0x2000_0000, 4).unwrap());
+    assert_eq!(settings.drain, Duration::from_secs(60));
+}
+
+#[test]
+fn mode_nftables_brings_its_own_masquerade_section() {
+    let sections = "iptables: {masqueradeBit: 1}\nnftables: {masqueradeBit: 2}\n";
+    let bit = |mode: &str| {
+        let (settings, _) = parsed(&format!("mode: {mode}\n{sections}")).unwrap();
+        settings.masquerade.bit
+    };
+    assert_eq!(["ipvs", "iptables", "nftables"].map(bit), [1, 1, 2]);
+}
+
+#[test]
+fn flags_go_before_the_file() {
+    let overrides = Overrides {
+        node: Some("west-2".into()),
+        healthz_bind_address: Some("off".into()),
+        metrics_bind_address: Some("0.0.0.0".into()),
+        proc_sys: Some("/host/proc/sys".into()),
+    };
+    let file = "hostnameOverride: other\nhealthzBindAddress: 127.0.0.1\nmetricsBindAddress: bad\n";
+    let (settings, _) = parse(file, Path::new("config.conf"), &overrides).unwrap();
+    assert_eq!(settings.node, "west-2");
+    assert_eq!(settings.healthz, None);
+    assert_eq!(settings.metrics, "0.0.0.0:10249".parse().ok());
+    assert_eq!(settings.proc_sys, Path::new("/host/proc/sys"));
+}
+
+#[test]
+fn the_node_is_named_by_the_file_or_else_by_the_host() {
+    let node = |file| {
+        parse(file, Path::new(""), &Overrides::default())
+            .unwrap()
+            .0
+            .node
+    };
+    assert_eq!(node("hostnameOverride: ' East-3 '"), "east-3");
+    let host = nix::sys::utsname::uname().unwrap();
+    assert_eq!(node(""), host.nodename().to_string_lossy().to_lowercase());
+}
+
+#[test]
+fn values_without_effect_are_named_in_warnings() {
+    for (text, field) in [
+        ("mode: nftables", "mode: "),
+        ("detectLocalMode: BridgeInterface", "detectLocalMode: "),
+        ("nodePortAddresses: [primary]", "nodePortAddresses: "),
+        ("ipvs: {excludeCIDRs: [10.0.0.0/8]}", "ipvs.excludeCIDRs: "),
+        ("ipvs: {scheduler: rr}", "ipvs.scheduler: "),
+        ("ipvs: {scheduler: mh}", "ipvs.scheduler: \"mh\" "),
+    ] {
+        let (_, warnings) = parsed(text).unwrap();
+        assert_eq!(warnings.len(), 1, "{text}");
+        assert!(
+            warnings[0].starts_with(&format!("config.conf: {field}")),
+            "{warnings:?}"
+        );
+    }
+}
+
+#[test]
+fn unknown_fields_are_named_in_one_warning() {
+    let (_, warnings) =
+        parsed("ipvs: {stictARP: true}\nspillway: {weights: {rack: 1}}\nnew: {a: [1]}\n").unwrap();
+    assert_eq!(
+        warnings,
+        [
+            "config.conf: unknown fields: ipvs.stictARP, spillway.weights.rack, new; they have no effect"
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_value_is_an_error_that_names_it() {
+    for (text, field) in [
+        ("apiVersion: kubeproxy.config.k8s.io/v1beta1", "apiVersion"),
+        ("kind: KubeletConfiguration", "kind"),
+        ("bindAddress: all", "bindAddress"),
+        ("healthzBindAddress: 1.2.3.4:70000", "healthzBindAddress"),
+        ("metricsBindAddress: everywhere", "metricsBindAddress"),
+        ("clusterCIDR: 10.244.0.0", "clusterCIDR"),
+        ("clusterCIDR: 10.1.0.0/16,10.2.0.0/16", "clusterCIDR"),
+        ("iptables: {masqueradeBit: 32}", "iptables.masqueradeBit"),
+        ("iptables: {masqueradeBit: -1}", "iptables.masqueradeBit"),
+        ("iptables: {masqueradeBit: 24}", "iptables.masqueradeBit"),
+        ("ipvs: {tcpTimeout: -1s}", "ipvs.tcpTimeout"),
+        ("ipvs: {udpTimeout: 1000000h}", "ipvs.udpTimeout"),
+        ("conntrack: {udpTimeout: -5s}", "conntrack.udpTimeout"),
+        ("spillway: {weights: {node: 0}}", "spillway.weights.node"),
+        (
+            "spillway: {weights: {zone: 65536}}",
+            "spillway.weights.zone",
+        ),
+        ("spillway: {markRange: 0x01000000}", "spillway.markRange"),
+        ("spillway: {markRange: 0x01000001/8}", "spillway.markRange"),
+        ("spillway: {markRange: 0/8}", "spillway.markRange"),
+    ] {
+        assert_eq!(wrong(text), [field], "{text}");
+    }
+}
+
+#[test]
+fn all_errors_are_shown_at_once_with_file_field_and_remedy() {
+    let error = parsed("clusterCIDR: x\nspillway: {weights: {node: 0}}").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "config.conf: spillway.weights.node: found 0; give a number from 1 to 65535\n\
+         config.conf: clusterCIDR: found \"x\"; \
+         give one range per family, like 10.244.0.0/16,fd00:10:244::/56"
+    );
+}
+
+#[test]
+fn a_wrong_flag_is_not_blamed_on_the_file() {
+    let overrides = Overrides {
+        node: Some("no such name".into()),
+        ..Overrides::default()
+    };
+    let error = parse("", Path::new("config.conf"), &overrides).unwrap_err();
+    assert!(
+        error.to_string().starts_with("command line: --node: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_yaml_or_of_the_wrong_type_is_shown_with_its_place() {
+    for text in [
+        "clusterCIDR: [",
+        "\nipvs: {strictARP: maybe}",
+        "\nipvs: {tcpTimeout: 5}",
+    ] {
+        let error = parsed(text).unwrap_err().to_string();
+        assert!(error.starts_with("config.conf: "), "{error}");
+        assert!(error.contains("line"), "{error}");
+    }
+    let missing = load(Some(Path::new("/nowhere/config.conf")), &overrides()).unwrap_err();
+    assert!(
+        missing.to_string().starts_with("/nowhere/config.conf: "),
+        "{missing}"
+    );
+}
+
+#[test]
+fn the_conntrack_table_grows_with_the_machine_within_limits() {
+    let conntrack = Conntrack::default();
+    assert_eq!(
+        [1, 8, 32, 1000].map(|cpus| conntrack.max(cpus)),
+        [
+            Some(131_072),
+            Some(262_144),
+            Some(1_048_576),
+            Some(1_048_576),
+        ]
+    );
+    let left_alone = Conntrack {
+        max_per_core: None,
+        ..conntrack
+    };
+    assert_eq!(left_alone.max(8), None);
+}
