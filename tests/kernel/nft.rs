@@ -157,7 +157,10 @@ pub fn taking_over_after_a_change_of_the_mark_range_empties_the_maps() -> Result
 pub fn an_element_that_is_not_ours_is_reported() -> Result<()> {
     let mut table = Table::open(&base())?;
     nft("add element inet spillway services_v4 { 10.96.0.1 . tcp . 80 : 0x7 }")?;
-    ensure!(matches!(table.elements(), Err(Error::Foreign("services_v4"))));
+    ensure!(matches!(
+        table.elements(),
+        Err(Error::Foreign("services_v4"))
+    ));
     Ok(())
 }
 
@@ -166,7 +169,9 @@ pub fn twenty_thousand_elements_are_one_transaction() -> Result<()> {
     let mut add = Vec::new();
     for number in 0..5_000_u32 {
         let v4 = IpAddr::from(Ipv4Addr::from_bits(0x0a60_0000 + number));
-        let v6 = IpAddr::from(Ipv6Addr::from_bits(0xfd00_0096_u128 << 96 | u128::from(number)));
+        let v6 = IpAddr::from(Ipv6Addr::from_bits(
+            0xfd00_0096_u128 << 96 | u128::from(number),
+        ));
         for ip in [v4, v6] {
             add.extend([Element::Vip(ip), service(ip, 80, mark(2 + number)?)]);
         }
@@ -230,7 +235,11 @@ pub fn a_verdict_mark_refuses_or_drops() -> Result<()> {
         (marks.reject(), ErrorKind::ConnectionRefused),
         (marks.drop(), ErrorKind::TimedOut),
     ] {
-        let elements = [service(VIP, 80, mark), service(VIP6, 80, mark), node_port(mark)];
+        let elements = [
+            service(VIP, 80, mark),
+            service(VIP6, 80, mark),
+            node_port(mark),
+        ];
         table.commit(&adding(&elements))?;
         for (ip, port) in [(VIP, 80), (VIP6, 80), (NODE, port)] {
             ensure!(connect(ip, port) == Err(kind), "{ip} {mark}");
@@ -246,8 +255,8 @@ pub fn a_verdict_mark_refuses_or_drops() -> Result<()> {
     Ok(())
 }
 
-pub fn without_a_virtual_server_the_neighbours_mark_comes_back_and_the_host_stays_closed() -> Result<()>
-{
+pub fn without_a_virtual_server_the_neighbours_mark_comes_back_and_the_host_stays_closed()
+-> Result<()> {
     let mut table = node()?;
     let listener = TcpListener::bind(("0.0.0.0", 0))?;
     let port = listener.local_addr()?.port();
@@ -280,7 +289,8 @@ pub fn without_a_virtual_server_the_neighbours_mark_comes_back_and_the_host_stay
     ensure!(connect(VIP, port) == Err(ErrorKind::ConnectionRefused));
     let counters = nft("list table inet neighbour")?;
     let packets = |comment: &str| -> Result<u32> {
-        let line = counters.lines().find(|line| line.contains(comment));
+        let comment = format!("comment \"{comment}\"");
+        let line = counters.lines().find(|line| line.contains(&comment));
         let mut words = line.context("no such counter")?.split(' ');
         words.find(|&word| word == "packets");
         Ok(words.next().context("no count")?.parse()?)
@@ -368,9 +378,10 @@ fn datagram(ip: IpAddr, port: u16) -> Result<Result<(), ErrorKind>> {
     let socket = UdpSocket::bind((any, 0))?;
     socket.set_read_timeout(Some(Duration::from_millis(300)))?;
     socket.connect((ip, port))?;
+    // What is refused on its way out cannot be sent (EPERM); the reason comes in.
+    let _ = socket.send(b"?");
     Ok(socket
-        .send(b"?")
-        .and_then(|_| socket.recv(&mut [0]))
+        .recv(&mut [0])
         .map(drop)
         .map_err(|error| error.kind()))
 }

@@ -156,11 +156,15 @@ fn key(fields: &[Type]) -> Vec<SetAttribute> {
     vec![SetAttribute::KeyType(number), SetAttribute::KeyLen(length)]
 }
 
-fn marks_as_values() -> [SetAttribute; 2] {
+fn marks_as_values() -> [SetAttribute; 3] {
+    /// `NFTNL_UDATA_SET_DATABYTEORDER` of libnftnl, a length of 4, and `BYTEORDER_HOST_ENDIAN` of
+    /// the `nft` tool, which else would print the values the wrong way round.
+    const HOST_ORDER: [u8; 2] = [1, 4];
     let Type(number, length) = Type::MARK;
     [
         SetAttribute::DataType(number),
         SetAttribute::DataLen(length),
+        SetAttribute::UserData([&HOST_ORDER[..], &1_u32.to_ne_bytes()].concat()),
     ]
 }
 
