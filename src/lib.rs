@@ -7,6 +7,8 @@
 //! watch ──► snapshot ──► plan ──► sync ──► kernel
 //! ```
 
+pub mod agent;
+pub mod cli;
 pub mod config;
 pub mod kernel;
 pub mod model;

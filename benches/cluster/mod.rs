@@ -8,11 +8,11 @@ use spillway::model::{
     Conditions, Endpoint, EndpointSlice, Family, Protocol, Service, ServiceId, ServicePort, SliceId,
     SlicePort, Weights,
 };
-use spillway::plan::Here;
+use spillway::plan::{Here, Scheduler};
 
 /// The node that plans are made for: one of ten, in one of three zones.
 pub fn here() -> Here {
-    Here { node: Arc::from("node-0"), zone: Some(Arc::from("zone-0")), weights: Weights::default() }
+    Here { node: Arc::from("node-0"), zone: Some(Arc::from("zone-0")), weights: Weights::default(), scheduler: Scheduler::default() }
 }
 
 /// The Service of this number.

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
+use tokio::sync::watch;
 use tracing::{debug, info};
 
 use crate::model::{Node, ServiceId};
@@ -21,8 +22,8 @@ const ROUND: usize = 256;
 
 /// What the core has to say to those who ask how it is doing.
 pub trait Observer {
-    /// Events have arrived that are not in the kernel yet.
-    fn queued(&self);
+    /// An event has arrived that is not in the kernel yet.
+    fn queued(&self, event: &Event);
     /// All that had arrived is in the kernel, but for what failed and waits to be tried again.
     fn synced(&self, report: &Report);
     /// This agent's own Node is known to be like this.
@@ -34,6 +35,8 @@ pub trait Observer {
 pub struct Report {
     /// How many Services there are.
     pub services: usize,
+    /// How many endpoints there are.
+    pub endpoints: usize,
     /// How many of them were planned again.
     pub planned: usize,
     /// When the first of the events that it covers arrived.
@@ -49,14 +52,18 @@ pub struct Report {
 pub struct Feed {
     events: mpsc::Sender<Option<Event>>,
     stopping: Arc<AtomicBool>,
+    /// Closed when the inbox is gone.
+    alive: watch::Sender<()>,
 }
 
 impl Feed {
     /// A feed, and the inbox that belongs to it.
     pub fn new() -> (Self, Inbox) {
         let (sender, events) = mpsc::channel();
+        let (alive, lifeline) = watch::channel(());
         let stopping = Arc::new(AtomicBool::new(false));
-        (Self { events: sender, stopping: stopping.clone() }, Inbox { events, stopping })
+        let inbox = Inbox { events, stopping: stopping.clone(), _lifeline: lifeline };
+        (Self { events: sender, stopping, alive }, inbox)
     }
 
     /// Hands over an event. After a stop it is dropped.
@@ -70,6 +77,11 @@ impl Feed {
         self.stopping.store(true, Ordering::Relaxed);
         let _ = self.events.send(None);
     }
+
+    /// Waits until the core has ended.
+    pub async fn closed(&self) {
+        self.alive.closed().await;
+    }
 }
 
 /// The receiving end.
@@ -77,6 +89,7 @@ impl Feed {
 pub struct Inbox {
     events: Receiver<Option<Event>>,
     stopping: Arc<AtomicBool>,
+    _lifeline: watch::Receiver<()>,
 }
 
 impl Inbox {
@@ -120,11 +133,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
     pub fn run(mut self, inbox: &Inbox) {
         while !inbox.is_stopping() {
             let events = inbox.receive(self.syncer.deadline());
-            if !events.is_empty() && self.queued.is_none() {
-                self.queued = Some(Instant::now());
-                self.observer.queued();
-            }
             for event in events {
+                self.queued.get_or_insert_with(Instant::now);
+                self.observer.queued(&event);
                 self.take(event);
             }
             // Before everything has been listed, what is missing may just not have arrived.
@@ -159,6 +170,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
             debug!(planned, elapsed = ?since.elapsed(), "synced");
             self.observer.synced(&Report {
                 services: self.snapshot.service_count(),
+                endpoints: self.snapshot.endpoint_count(),
                 planned,
                 since,
                 failing: self.syncer.failing(),

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use super::show;
 use crate::model::Weights;
-use crate::plan::{Here, ServicePlan, plan};
+use crate::plan::{Here, Scheduler, ServicePlan, plan};
 use crate::snapshot::Snapshot;
 use crate::watch::read_manifests;
 
@@ -48,6 +48,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         node: Arc::from(args.node.as_str()),
         zone: snapshot.node().zone.clone(),
         weights: Weights::default(),
+        scheduler: Scheduler::default(),
     };
     let plans: Vec<ServicePlan> = snapshot
         .take_touched()

@@ -26,6 +26,8 @@ pub struct Here {
     pub zone: Option<Arc<str>>,
     /// The weight of each level.
     pub weights: Weights,
+    /// How IPVS picks a real server.
+    pub scheduler: Scheduler,
 }
 
 /// What the kernel of this node shall hold for a Service with these slices.
@@ -74,7 +76,7 @@ fn plan_port<'a>(
             order::shuffle(&mut reals, &here.node);
             VirtualServer {
                 family,
-                scheduler: Scheduler::default(),
+                scheduler: here.scheduler,
                 affinity_seconds: service.affinity_seconds,
                 reals,
             }

@@ -3,7 +3,7 @@ use crate::model::example::*;
 use crate::model::{Level, Protocol, Service};
 
 fn here() -> Here {
-    Here { node: "a1".into(), zone: Some("a".into()), weights: Weights::default() }
+    Here { node: "a1".into(), zone: Some("a".into()), weights: Weights::default(), scheduler: Scheduler::default() }
 }
 
 fn plan_of(service: &Service, slices: &[EndpointSlice]) -> PortPlan {

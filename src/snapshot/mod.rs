@@ -8,7 +8,7 @@ use std::mem;
 
 use crate::model::{EndpointSlice, Node, Service, ServiceId, SliceId};
 use crate::watch::{Change, Event};
-use table::Table;
+use table::{Put, Table};
 
 /// The cluster as the watches last reported it.
 #[derive(Debug, Default)]
@@ -18,6 +18,7 @@ pub struct Snapshot {
     slices_of: HashMap<ServiceId, BTreeSet<SliceId>>,
     node: Node,
     node_listed: bool,
+    endpoints: usize,
     touched: BTreeSet<ServiceId>,
 }
 
@@ -62,6 +63,11 @@ impl Snapshot {
         self.services.len()
     }
 
+    /// How many endpoints there are in all slices.
+    pub fn endpoint_count(&self) -> usize {
+        self.endpoints
+    }
+
     fn apply_service(&mut self, change: Change<Service, ServiceId>) {
         match change {
             Change::Apply(service) => {
@@ -85,16 +91,14 @@ impl Snapshot {
     fn apply_slice(&mut self, change: Change<EndpointSlice, SliceId>) {
         match change {
             Change::Apply(slice) => {
-                let (id, service) = (slice.id.clone(), slice.service.clone());
-                match self.slices.put(id.clone(), slice) {
-                    table::Put::Same => {}
-                    table::Put::New => self.link(service, id),
-                    table::Put::Replaced(old) => {
-                        if old.service != service {
-                            self.unlink(&old);
-                        }
-                        self.link(service, id);
-                    }
+                let (id, service, size) =
+                    (slice.id.clone(), slice.service.clone(), slice.endpoints.len());
+                let put = self.slices.put(id.clone(), slice);
+                if let Put::Replaced(old) = &put {
+                    self.unlink(old);
+                }
+                if put.is_changed() {
+                    self.link(service, id, size);
                 }
             }
             Change::Delete(id) => {
@@ -129,12 +133,14 @@ impl Snapshot {
         }
     }
 
-    fn link(&mut self, service: ServiceId, slice: SliceId) {
+    fn link(&mut self, service: ServiceId, slice: SliceId, size: usize) {
+        self.endpoints += size;
         self.slices_of.entry(service.clone()).or_default().insert(slice);
         self.touched.insert(service);
     }
 
     fn unlink(&mut self, slice: &EndpointSlice) {
+        self.endpoints -= slice.endpoints.len();
         if let Some(slices) = self.slices_of.get_mut(&slice.service) {
             slices.remove(&slice.id);
             if slices.is_empty() {

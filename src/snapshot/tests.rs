@@ -102,3 +102,15 @@ fn a_node_that_is_deleted_is_no_longer_eligible_but_keeps_its_zone() {
     assert!(!snapshot.node().eligible);
     assert!(touched(&mut snapshot).is_empty());
 }
+
+#[test]
+fn endpoints_are_counted_through_every_kind_of_change() {
+    let mut snapshot = with_web();
+    assert_eq!(snapshot.endpoint_count(), 1);
+    let two = vec![endpoint("10.1.1.5", "a1", "a"), endpoint("10.1.1.6", "a1", "a")];
+    snapshot.apply(Event::Slice(Change::Apply(slice("web-1", "web", two))));
+    assert_eq!(snapshot.endpoint_count(), 2);
+    snapshot.apply(Event::Slice(Change::Listing));
+    snapshot.apply(Event::Slice(Change::Listed));
+    assert_eq!(snapshot.endpoint_count(), 0);
+}

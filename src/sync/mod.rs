@@ -13,6 +13,7 @@ mod backoff;
 mod diff;
 mod drain;
 mod known;
+mod linux;
 mod marks;
 mod platform;
 mod refs;
@@ -32,6 +33,7 @@ use adopt::Servers;
 use backoff::Backoff;
 use drain::Drain;
 use known::{KnownPort, KnownReal, KnownServer};
+pub use linux::Linux;
 use marks::Marks;
 pub use platform::{Platform, Trouble};
 use shared::Shared;
@@ -68,11 +70,13 @@ enum Retry {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
     /// IPVS commands.
-    pub ipvs: u64,
-    /// nftables transactions.
+    pub commands: u64,
+    /// IPVS commands that failed.
+    pub commands_failed: u64,
+    /// Transactions of the table.
     pub transactions: u64,
-    /// Commands and transactions that failed.
-    pub failed: u64,
+    /// Attempts to bring addresses and the table up to date that failed.
+    pub shared_failed: u64,
 }
 
 /// One service port in the course of a change.
@@ -203,7 +207,6 @@ impl<P: Platform> Syncer<P> {
         for job in jobs.iter_mut() {
             if let Err(trouble) = self.prepare(&job.id, &job.wanted) {
                 warn!(port = %job.id, error = %trouble, "cannot be programmed now");
-                self.sent.failed += 1;
                 job.failed = true;
             } else if let Some(known) = self.ports.get(&job.id) {
                 job.next = job
@@ -326,7 +329,7 @@ impl<P: Platform> Syncer<P> {
             Ok(()) => self.backoff.failed(Retry::Shared, now),
             Err(trouble) => {
                 warn!(error = %trouble, "addresses and maps are not up to date, trying again");
-                self.sent.failed += 1;
+                self.sent.shared_failed += 1;
                 self.backoff.failed(Retry::Shared, now);
             }
         }
@@ -374,16 +377,16 @@ impl<P: Platform> Syncer<P> {
         if commands.is_empty() {
             return Vec::new();
         }
-        self.sent.ipvs += commands.len() as u64;
+        self.sent.commands += commands.len() as u64;
         let failures = match self.platform.submit(commands) {
             Ok(failures) => failures,
             Err(trouble) => {
                 warn!(error = %trouble, "IPVS cannot be reached");
-                self.sent.failed += commands.len() as u64;
+                self.sent.commands_failed += commands.len() as u64;
                 return (0..commands.len()).collect();
             }
         };
-        self.sent.failed += failures.len() as u64;
+        self.sent.commands_failed += failures.len() as u64;
         failures
             .into_iter()
             .map(|failure| {

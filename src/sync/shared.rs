@@ -57,7 +57,7 @@ impl Shared {
     fn commit(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
         let Err(trouble) = self.try_commit(platform, sent) else { return Ok(()) };
         warn!(error = %trouble, "the table is not as it was left, reading it back");
-        sent.failed += 1;
+        sent.shared_failed += 1;
         self.found(&platform.table()?);
         self.try_commit(platform, sent)
     }

@@ -4,7 +4,7 @@ mod property;
 use super::*;
 use crate::model::example::*;
 use crate::model::{Endpoint, Family, Protocol, Service, Weights};
-use crate::plan::{Here, plan};
+use crate::plan::{Here, Scheduler, plan};
 use kernel::Kernel;
 
 const DRAIN: Duration = Duration::from_secs(600);
@@ -69,7 +69,7 @@ impl Bed {
 }
 
 fn planned(service: &Service, endpoints: &[Endpoint]) -> ServicePlan {
-    let here = Here { node: "a1".into(), zone: Some("a".into()), weights: Weights::default() };
+    let here = Here { node: "a1".into(), zone: Some("a".into()), weights: Weights::default(), scheduler: Scheduler::default() };
     let slices: Vec<_> = Family::ALL
         .into_iter()
         .map(|family| {

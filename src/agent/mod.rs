@@ -1,0 +1,113 @@
+//! The agent: wires the rooms together and runs until it is told to stop.
+//!
+//! ```text
+//! async thread: watches, health and metrics servers, signals
+//!      │ events
+//!      ▼
+//! core thread: snapshot ─► plan ─► sync ─► kernel
+//! ```
+//!
+//! At the end everything stays in the kernel as it is; the next agent takes it over.
+
+mod core;
+mod prepare;
+mod status;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context, anyhow};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::config::Settings;
+use crate::plan::Here;
+use crate::serve::{self, Health, Metrics};
+use crate::sync::{Linux, Syncer};
+use crate::watch;
+pub use core::{Core, Feed, Inbox, Observer, Report};
+use status::Status;
+
+/// Runs an agent with these settings against the API server of a kubeconfig file, or without one
+/// against that of the pod's cluster, until SIGTERM or SIGINT.
+///
+/// # Errors
+/// If the kernel lacks something, or there is no way to reach an API server. An API server that
+/// does not answer is no error: it is asked again for ever.
+pub fn run(settings: &Settings, kubeconfig: Option<PathBuf>) -> anyhow::Result<()> {
+    prepare::node(settings)?;
+    let platform = Linux::open(prepare::base(settings)).map_err(|trouble| anyhow!(trouble))?;
+    prepare::timeouts(settings)?;
+    let syncer = Syncer::new(platform, settings.marks, settings.drain)
+        .map_err(|trouble| anyhow!(trouble))
+        .context("what a previous run left in the kernel cannot be read")?;
+
+    let health = Arc::new(Health::default());
+    let metrics = Arc::new(Metrics::default());
+    let status = Status::new(health.clone(), metrics.clone());
+    let here = Here {
+        node: settings.node.as_str().into(),
+        zone: None,
+        weights: settings.weights,
+        scheduler: settings.scheduler,
+    };
+
+    let (feed, inbox) = Feed::new();
+    let core = thread::Builder::new()
+        .name("core".into())
+        .spawn(move || Core::new(syncer, here, status).run(&inbox))
+        .context("the core thread cannot be started")?;
+    let ended = serve_and_watch(settings, kubeconfig, feed.clone(), health, metrics);
+    feed.stop();
+    let panicked = core.join().is_err();
+    if panicked { Err(anyhow!("the core thread has panicked")) } else { ended }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn serve_and_watch(
+    settings: &Settings,
+    kubeconfig: Option<PathBuf>,
+    feed: Feed,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
+    let client = watch::client(kubeconfig.as_deref()).await.context("no API server")?;
+    info!(node = settings.node, "watching");
+
+    let problems = metrics.clone();
+    let watches = watch::run(
+        client,
+        &settings.node,
+        |event| feed.send(event),
+        move |problem| problems.problem(problem.kind()),
+    );
+    let hard = settings.bind_hard_fail;
+    let healthz = async {
+        match settings.healthz {
+            Some(at) => serve::healthz(at, hard, health, metrics.clone()).await.context("healthz"),
+            None => std::future::pending().await,
+        }
+    };
+    let metricz = async {
+        match settings.metrics {
+            Some(at) => serve::metrics(at, hard, metrics.clone()).await.context("metrics"),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = watches => Err(anyhow!("the watches have ended")),
+        ended = healthz => ended,
+        ended = metricz => ended,
+        _ = terminate.recv() => stopping("SIGTERM"),
+        _ = interrupt.recv() => stopping("SIGINT"),
+        () = feed.closed() => Err(anyhow!("the core thread has ended")),
+    }
+}
+
+fn stopping(signal: &str) -> anyhow::Result<()> {
+    warn!(signal, "stopping; the kernel goes on serving as it is");
+    Ok(())
+}

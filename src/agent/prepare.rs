@@ -1,0 +1,77 @@
+//! What a node's kernel needs once, before any Service: sysctls and time-outs.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use crate::config::Settings;
+use crate::kernel::ipvs::{Client, Command};
+use crate::kernel::nft::Base;
+use crate::kernel::sysctl::{self, KernelVersion, Setting};
+
+/// Gives the node's sysctls the values that the data plane needs.
+///
+/// The ones of IPVS are there only once its module is, so it is loaded first.
+pub fn node(settings: &Settings) -> anyhow::Result<()> {
+    Client::connect()?;
+    let kernel = KernelVersion::running().context("the kernel's version cannot be told")?;
+    let mut wanted = sysctl::required(settings.strict_arp, kernel);
+    wanted.extend(conntrack(settings));
+    if let Err(errors) = sysctl::apply(&settings.proc_sys, &wanted) {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        bail!("{}", lines.join("\n"));
+    }
+    Ok(())
+}
+
+/// What the table's rules depend on.
+pub fn base(settings: &Settings) -> Base {
+    Base {
+        marks: settings.marks,
+        masquerade_bit: settings.masquerade.bit,
+        masquerade_all: settings.masquerade.all,
+        pod_cidrs: settings.pod_cidrs.clone(),
+    }
+}
+
+/// Sets the IPVS time-outs that are configured; the others stay as they are.
+pub fn timeouts(settings: &Settings) -> anyhow::Result<()> {
+    let wanted = &settings.timeouts;
+    if wanted.tcp.is_none() && wanted.tcp_fin.is_none() && wanted.udp.is_none() {
+        return Ok(());
+    }
+    let mut ipvs = Client::connect()?;
+    let mut timeouts = ipvs.timeouts()?;
+    for (timeout, wanted) in [
+        (&mut timeouts.tcp_seconds, wanted.tcp),
+        (&mut timeouts.tcp_fin_seconds, wanted.tcp_fin),
+        (&mut timeouts.udp_seconds, wanted.udp),
+    ] {
+        if let Some(seconds) = wanted.map(seconds) {
+            *timeout = seconds;
+        }
+    }
+    ipvs.submit(&[Command::SetConfig(timeouts)]).context("the IPVS time-outs cannot be set")
+}
+
+/// The connection tracking sysctls, as kube-proxy sets them.
+fn conntrack(settings: &Settings) -> Vec<Setting> {
+    let wanted = &settings.conntrack;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let processors = u32::try_from(processors).unwrap_or(u32::MAX);
+    [
+        ("net/netfilter/nf_conntrack_max", wanted.max(processors)),
+        ("net/netfilter/nf_conntrack_tcp_timeout_established", wanted.tcp_established.map(seconds)),
+        ("net/netfilter/nf_conntrack_tcp_timeout_close_wait", wanted.tcp_close_wait.map(seconds)),
+        ("net/netfilter/nf_conntrack_tcp_be_liberal", wanted.tcp_be_liberal.then_some(1)),
+        ("net/netfilter/nf_conntrack_udp_timeout", wanted.udp.map(seconds)),
+        ("net/netfilter/nf_conntrack_udp_timeout_stream", wanted.udp_stream.map(seconds)),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| Some(Setting { key, value: value? }))
+    .collect()
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
