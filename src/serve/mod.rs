@@ -1,1 +1,82 @@
-//! serve
+//! What the agent tells others over HTTP: its health, to load balancers and the kubelet, and its
+//! metrics. Decides nothing.
+
+mod health;
+mod http;
+mod listen;
+mod metrics;
+mod process;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use hyper::StatusCode;
+
+pub use health::Health;
+pub use metrics::Metrics;
+
+use http::{Answer, JSON, OPEN_METRICS, answer};
+
+/// Serves `/healthz` and `/livez` at an address (`[::]` stands for all addresses of both families).
+///
+/// # Errors
+/// Only if the address cannot be had and `hard_fail` is set; else it is tried again for ever.
+pub async fn healthz(
+    address: SocketAddr,
+    hard_fail: bool,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+) -> io::Result<()> {
+    let listener = listen::bind(address, hard_fail).await?;
+    http::serve(listener, move |path| {
+        health_answer(path, &health, &metrics, SystemTime::now())
+    })
+    .await;
+    Ok(())
+}
+
+/// Serves `/metrics`, `/healthz` and `/proxyMode` at an address.
+///
+/// # Errors
+/// Only if the address cannot be had and `hard_fail` is set; else it is tried again for ever.
+pub async fn metrics(
+    address: SocketAddr,
+    hard_fail: bool,
+    metrics: Arc<Metrics>,
+) -> io::Result<()> {
+    let listener = listen::bind(address, hard_fail).await?;
+    http::serve(listener, move |path| metrics_answer(path, &metrics)).await;
+    Ok(())
+}
+
+fn health_answer(path: &str, health: &Health, metrics: &Metrics, now: SystemTime) -> Answer {
+    let (healthy, body) = match path {
+        "/healthz" => health.healthz(now),
+        "/livez" => health.livez(now),
+        _ => return http::not_found(),
+    };
+    let status = if healthy {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    match path {
+        "/healthz" => metrics.healthz(status.as_u16()),
+        _ => metrics.livez(status.as_u16()),
+    }
+    answer(status, JSON, body)
+}
+
+fn metrics_answer(path: &str, metrics: &Metrics) -> Answer {
+    match path {
+        "/metrics" => answer(StatusCode::OK, OPEN_METRICS, metrics.encode()),
+        "/healthz" => answer(StatusCode::OK, http::TEXT, "ok"),
+        "/proxyMode" => answer(StatusCode::OK, http::TEXT, "ipvs"),
+        _ => http::not_found(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

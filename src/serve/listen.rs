@@ -1,0 +1,85 @@
+//! Getting hold of an address to listen on.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+/// The time between two attempts, as in kube-proxy.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Listens at an address. `[::]` stands for all addresses of both families, and for those of IPv4
+/// on a host without IPv6.
+///
+/// # Errors
+/// Only with `hard_fail`; else it is tried again until it succeeds.
+pub async fn bind(address: SocketAddr, hard_fail: bool) -> io::Result<TcpListener> {
+    loop {
+        match attempt(address).await {
+            Ok(listener) => {
+                info!(%address, "listening");
+                return Ok(listener);
+            }
+            Err(error) if hard_fail => {
+                let text = format!("cannot listen on {address}: {error}");
+                return Err(io::Error::new(error.kind(), text));
+            }
+            Err(error) => {
+                warn!("cannot listen on {address}, trying again in {AGAIN:?}: {error}");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn attempt(address: SocketAddr) -> io::Result<TcpListener> {
+    let result = TcpListener::bind(address).await;
+    match result {
+        Err(error) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && lacks_ipv6(&error) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        result => result,
+    }
+}
+
+/// Whether an error says that the kernel has no IPv6 (`EAFNOSUPPORT`) or has it switched off.
+fn lacks_ipv6(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT)
+        || error.kind() == ErrorKind::AddrNotAvailable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_taken_address_is_had_once_it_is_free() {
+        let taken = bind("127.0.0.1:0".parse().unwrap(), true).await.unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = bind(address, true).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+        let release = async {
+            tokio::time::sleep(2 * AGAIN + AGAIN / 2).await;
+            drop(taken);
+        };
+        let start = tokio::time::Instant::now();
+        let (listener, ()) = tokio::join!(bind(address, false), release);
+        assert_eq!(listener.unwrap().local_addr().unwrap(), address);
+        assert!(start.elapsed() >= 3 * AGAIN);
+    }
+
+    #[tokio::test]
+    async fn all_addresses_means_both_families() {
+        let listener = bind("[::]:0".parse().unwrap(), true).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let client = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        assert_eq!(
+            client.unwrap().local_addr().unwrap().port(),
+            accepted.unwrap().1.port()
+        );
+    }
+}
