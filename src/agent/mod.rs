@@ -82,7 +82,7 @@ async fn serve_and_watch(
         client,
         &settings.node,
         |event| feed.send(event),
-        move |problem| problems.problem(problem.kind()),
+        move |problem| problems.problem(problem.kind),
     );
     let hard = settings.bind_hard_fail;
     let healthz = async {

@@ -43,9 +43,9 @@ pub fn timeouts(settings: &Settings) -> anyhow::Result<()> {
     let mut ipvs = Client::connect()?;
     let mut timeouts = ipvs.timeouts()?;
     for (timeout, wanted) in [
-        (&mut timeouts.tcp_seconds, wanted.tcp),
-        (&mut timeouts.tcp_fin_seconds, wanted.tcp_fin),
-        (&mut timeouts.udp_seconds, wanted.udp),
+        (&mut timeouts.tcp, wanted.tcp),
+        (&mut timeouts.tcp_fin, wanted.tcp_fin),
+        (&mut timeouts.udp, wanted.udp),
     ] {
         if let Some(seconds) = wanted.map(seconds) {
             *timeout = seconds;

@@ -49,7 +49,7 @@ impl Snapshot {
     }
 
     /// The slices that hold a Service's endpoints, in the order of their names.
-    pub fn slices(&self, id: &ServiceId) -> impl Iterator<Item = &EndpointSlice> {
+    pub fn slices(&self, id: &ServiceId) -> impl Iterator<Item = &EndpointSlice> + Clone {
         self.slices_of.get(id).into_iter().flatten().filter_map(|slice| self.slices.get(slice))
     }
 

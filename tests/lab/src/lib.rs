@@ -1,1 +1,6 @@
-//! The test bed.
+//! The test bed: what kernel tests, the demo and the benchmarks are written with.
+//!
+//! The `cargo lab` command (the binary of this package) boots the machine they run in; see
+//! `docs/lab.md`.
+
+pub mod harness;
