@@ -1,6 +1,6 @@
 //! The socket against bytes of all kinds and against the kernel, which refuses all that is sent.
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST};
 use proptest::prelude::*;
 
 use super::*;
@@ -136,4 +136,46 @@ fn a_batch_of_refusals_fits_the_receive_buffer() {
     let (batch, last) = refused_batch(&mut socket, count);
     let refusals = socket.exchange(&batch, last).unwrap();
     assert_eq!(refusals.len(), BATCH_BYTES / 24);
+}
+
+/// A request for all generic netlink families.
+fn families(socket: &mut Socket) -> (Vec<u8>, u32) {
+    const GENL_ID_CTRL: u16 = 16;
+    const CTRL_CMD_GETFAMILY: u8 = 3;
+    let sequence = socket.next_sequence();
+    let mut request = message(20, GENL_ID_CTRL, &[CTRL_CMD_GETFAMILY, 2, 0, 0]);
+    let mut header = NetlinkBuffer::new(&mut request);
+    header.set_sequence_number(sequence);
+    header.set_flags(NLM_F_REQUEST | NLM_F_DUMP);
+    (request, sequence)
+}
+
+#[test]
+fn a_dump_of_which_a_reply_is_not_understood_leaves_the_socket_clean() {
+    let mut socket = socket();
+    let (request, sequence) = families(&mut socket);
+    let mut calls = 0;
+    let dumped = socket.dump(&request, sequence, |_| {
+        calls += 1;
+        Err(invalid("not understood"))
+    });
+    assert_eq!(dumped.unwrap_err().to_string(), "not understood");
+    assert_eq!(calls, 1);
+
+    let (request, sequence) = families(&mut socket);
+    let mut replies = 0;
+    let dumped = socket.dump(&request, sequence, |_| {
+        replies += 1;
+        Ok(())
+    });
+    assert!(dumped.is_ok());
+    assert!(replies > 1);
+}
+
+#[test]
+fn a_refused_dump_is_an_error() {
+    let mut socket = socket();
+    let (request, last) = refused_batch(&mut socket, 1);
+    let dumped = socket.dump(&request, last, |_| Ok(()));
+    assert!(is(&dumped.unwrap_err(), Errno::ENOENT));
 }
