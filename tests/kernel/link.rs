@@ -69,7 +69,7 @@ pub fn an_address_that_is_refused_is_named_and_the_others_are_added() -> Result<
 
 pub fn thousands_of_addresses_go_in_batches() -> Result<()> {
     let mut link = Link::open()?;
-    let all: Vec<IpAddr> = (0..5_000)
+    let all: Vec<IpAddr> = (0..1_000)
         .flat_map(|number: u32| {
             let v4 = Ipv4Addr::from_bits(0x0a60_0000 + number);
             let v6 = Ipv6Addr::from_bits(0xfd00_0096_u128 << 96 | u128::from(number));
@@ -83,7 +83,7 @@ pub fn thousands_of_addresses_go_in_batches() -> Result<()> {
     let start = Instant::now();
     link.remove(&all)?;
     eprintln!(
-        "10,000 addresses: added in {added:?}, removed in {:?}",
+        "2,000 addresses: added in {added:?}, removed in {:?}",
         start.elapsed()
     );
     ensure!(link.addresses()?.is_empty());
