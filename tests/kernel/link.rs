@@ -30,6 +30,28 @@ pub fn the_link_is_a_dummy_that_is_down_and_its_addresses_are_local() -> Result<
     Ok(())
 }
 
+pub fn virtual_addresses_are_not_chosen_as_source() -> Result<()> {
+    Link::open()?.add(&[VIP, VIP6])?;
+    // A link without addresses leaves the choice among those of all links.
+    for command in [
+        "link add pod type dummy",
+        "link set pod up",
+        "link add node type dummy",
+        "link set node up",
+        "address add 192.0.2.1/32 dev node",
+        "address add 2001:db8::1/128 dev node nodad",
+        "route add 10.244.0.7 dev pod",
+        "route add fd00:96::7 dev pod",
+    ] {
+        ip(command)?;
+    }
+    for (to, from) in [("10.244.0.7", "192.0.2.1"), ("fd00:96::7", "2001:db8::1")] {
+        let route = ip(&format!("route get {to}"))?;
+        ensure!(route.contains(&format!("src {from} ")), "{route}");
+    }
+    Ok(())
+}
+
 pub fn opening_again_finds_the_link_and_its_addresses() -> Result<()> {
     Link::open()?.add(&[VIP, VIP6])?;
     let mut link = Link::open()?;
