@@ -16,7 +16,9 @@ use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer, NetlinkMessage,
     Parseable,
 };
-use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
+};
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -26,6 +28,9 @@ use crate::kernel::socket::{BATCH_BYTES, Socket};
 
 /// The link's name.
 pub const NAME: &str = "kube-ipvs0";
+
+/// A lifetime without an end (`INFINITY_LIFE_TIME`).
+const FOR_EVER: u32 = u32::MAX;
 
 /// How often to start again when the addresses changed while they were read.
 const ATTEMPTS: usize = 16;
@@ -203,7 +208,18 @@ fn message(index: u32, ip: IpAddr) -> AddressMessage {
     };
     // Nobody is asked whether the address is in use: it is, on every node.
     message.header.flags = AddressHeaderFlags::Nodad;
-    message.attributes = vec![AddressAttribute::Local(ip), AddressAttribute::Address(ip)];
+    // The kernel must not choose it as the source of anything, masqueraded packets in particular
+    // (out of a link without an address of its own it takes one of another link): the reply would
+    // end on the node that it reaches first. IPv4 goes by scope, IPv6 by deprecation.
+    message.header.scope = AddressScope::Host;
+    let mut lifetimes = CacheInfo::default();
+    lifetimes.ifa_preferred = 0;
+    lifetimes.ifa_valid = FOR_EVER;
+    message.attributes = vec![
+        AddressAttribute::Local(ip),
+        AddressAttribute::Address(ip),
+        AddressAttribute::CacheInfo(lifetimes),
+    ];
     message
 }
 

@@ -127,35 +127,42 @@ fn leave(base: &Base) -> Vec<Rule> {
 }
 
 /// `classify`: what the packet is for.
+///
+/// UDP comes here packet by packet (a node's own tunnels, too), so the cheapest rules that tell it
+/// from services come first, and the routing table is asked last.
 fn classify() -> Vec<Rule> {
     let mut rules = Vec::new();
     for family in Family::ALL {
-        let key = [Field::Destination(family), Field::Protocol, Field::Port];
-        rules.extend(look_up(family, &key, Set::Services(family)));
-    }
-    for family in Family::ALL {
+        let address = Field::Destination(family);
+        rules.extend(look_up(Set::Services(family), |rule, map| {
+            rule.family(family)
+                .find_mark(&[address, Field::Protocol, Field::Port], map)
+        }));
         // A virtual address is an address of this node, so without this rule every host port that
         // is open on all addresses would be open on it.
-        let key = [Field::Destination(family)];
         rules.push(
             Rule::new()
                 .family(family)
-                .when_in(&key, Set::Vips(family).name())
+                .when_in(&[address], Set::Vips(family).name())
                 .goto(REFUSE),
         );
     }
     // Node ports are open on all addresses of the node but those that mean something only on it.
-    rules.push(Rule::new().unless_local().next(Next::Return));
-    rules.extend(NOT_FOR_NODE_PORTS.map(|network| {
+    for network in NOT_FOR_NODE_PORTS {
         let family = Family::of(network.addr());
-        Rule::new()
-            .family(family)
-            .within(Field::Destination(family), network)
-            .next(Next::Return)
-    }));
+        rules.push(
+            Rule::new()
+                .family(family)
+                .within(Field::Destination(family), network)
+                .next(Next::Return),
+        );
+    }
     for family in Family::ALL {
-        let key = [Field::Protocol, Field::Port];
-        rules.extend(look_up(family, &key, Set::NodePorts(family)));
+        rules.extend(look_up(Set::NodePorts(family), |rule, map| {
+            rule.family(family)
+                .find_mark(&[Field::Protocol, Field::Port], map)
+                .local()
+        }));
     }
     rules
 }
@@ -170,22 +177,16 @@ const NOT_FOR_NODE_PORTS: [IpNet; 3] = [
     )),
 ];
 
-/// Sets the mark by a map, after noting the mark that it replaces.
+/// Sets the mark to the one that `find` finds in a map, after noting the mark that it replaces.
 ///
-/// These are two rules so that a full `borrowed` costs the neighbour its mark, and not the client
-/// its connection: a rule ends where it fails.
-fn look_up(family: Family, key: &[Field], map: Set) -> [Rule; 2] {
+/// The second rule is for packets without a mark, and for those that the first one leaves because
+/// `borrowed` is full: that costs the neighbour its mark, but not the client its connection.
+fn look_up(map: Set, find: impl Fn(Rule, &str) -> Rule) -> [Rule; 2] {
     [
-        Rule::new()
-            .marked()
-            .family(family)
-            .when_in(key, map.name())
-            .note_mark(BORROWED, BORROWED_MILLISECONDS),
-        Rule::new()
-            .family(family)
-            .mark_from(key, map.name())
-            .goto(MARKED),
+        find(Rule::new().marked(), map.name()).note_mark(BORROWED, BORROWED_MILLISECONDS),
+        find(Rule::new(), map.name()),
     ]
+    .map(|rule| rule.set_found_mark().goto(MARKED))
 }
 
 /// `marked`: two marks are not for IPVS but verdicts.
@@ -286,7 +287,9 @@ fn kept() -> Vec<Rule> {
 fn restore() -> Vec<Rule> {
     vec![
         Rule::new().set_mark(0),
-        Rule::new().mark_from(&[Field::Connection], BORROWED),
+        Rule::new()
+            .find_mark(&[Field::Connection], BORROWED)
+            .set_found_mark(),
     ]
 }
 

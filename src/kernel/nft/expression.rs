@@ -81,21 +81,21 @@ pub fn payload(header: u32, offset: u32, length: u32, to: u32) -> Expression {
     .into()
 }
 
-/// Goes on only if register 0 compares so with a value.
-pub fn compare(operator: Operator, value: &[u8]) -> Expression {
+/// Goes on only if a register compares so with a value.
+pub fn compare(number: u32, operator: Operator, value: &[u8]) -> Expression {
     Expressions::Cmp(vec![
-        Cmp::SourceRegister(register(0)),
+        Cmp::SourceRegister(register(number)),
         Cmp::Op(operator),
         Cmp::Data(DataAttribute::Value(value.to_vec())),
     ])
     .into()
 }
 
-/// Computes `(register 0 & mask) ^ xor`.
-pub fn bitwise(mask: &[u8], xor: &[u8]) -> Expression {
+/// Computes `(register & mask) ^ xor` in place.
+pub fn bitwise(number: u32, mask: &[u8], xor: &[u8]) -> Expression {
     Expressions::Bitwise(vec![
-        Bitwise::SourceRegister(register(0)),
-        Bitwise::DestinationRegister(register(0)),
+        Bitwise::SourceRegister(register(number)),
+        Bitwise::DestinationRegister(register(number)),
         Bitwise::Length(u32::try_from(mask.len()).unwrap_or(u32::MAX)),
         Bitwise::Mask(DataAttribute::Value(mask.to_vec())),
         Bitwise::Xor(DataAttribute::Value(xor.to_vec())),
@@ -103,10 +103,10 @@ pub fn bitwise(mask: &[u8], xor: &[u8]) -> Expression {
     .into()
 }
 
-/// Loads a value into register 0.
-pub fn value(value: &[u8]) -> Expression {
+/// Loads a value.
+pub fn value(value: &[u8], to: u32) -> Expression {
     Expressions::Immediate(vec![
-        Immediate::DestinationRegister(register(0)),
+        Immediate::DestinationRegister(register(to)),
         Immediate::Data(DataAttribute::Value(value.to_vec())),
     ])
     .into()
@@ -170,7 +170,7 @@ pub fn conntrack(key: ConntrackKey, to: u32) -> Expression {
 }
 
 /// Loads the type of the packet's destination address (`RTN_*` of `linux/rtnetlink.h`).
-pub fn destination_type() -> Expression {
+pub fn destination_type(to: u32) -> Expression {
     const NFTA_FIB_DREG: u16 = 1;
     const NFTA_FIB_RESULT: u16 = 2;
     const NFTA_FIB_FLAGS: u16 = 3;
@@ -179,15 +179,15 @@ pub fn destination_type() -> Expression {
     other(
         "fib",
         vec![
-            number(NFTA_FIB_DREG, register(0).into()),
+            number(NFTA_FIB_DREG, register(to).into()),
             number(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE),
             number(NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR),
         ],
     )
 }
 
-/// Maps the key in register 0 to the value in register 1 for some time, or prolongs that time.
-pub fn update(map: &str, milliseconds: u64) -> Expression {
+/// Maps the key in one register to the value in another for some time, or prolongs that time.
+pub fn update(map: &str, key: u32, value: u32, milliseconds: u64) -> Expression {
     const NFTA_DYNSET_SET_NAME: u16 = 1;
     const NFTA_DYNSET_OP: u16 = 3;
     const NFTA_DYNSET_SREG_KEY: u16 = 4;
@@ -199,8 +199,8 @@ pub fn update(map: &str, milliseconds: u64) -> Expression {
         vec![
             DefaultNla::new(NFTA_DYNSET_SET_NAME, [map.as_bytes(), &[0]].concat()),
             number(NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE),
-            number(NFTA_DYNSET_SREG_KEY, register(0).into()),
-            number(NFTA_DYNSET_SREG_DATA, register(1).into()),
+            number(NFTA_DYNSET_SREG_KEY, register(key).into()),
+            number(NFTA_DYNSET_SREG_DATA, register(value).into()),
             DefaultNla::new(NFTA_DYNSET_TIMEOUT, milliseconds.to_be_bytes().to_vec()),
         ],
     )

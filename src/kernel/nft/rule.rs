@@ -65,6 +65,11 @@ impl Field {
     }
 }
 
+/// The first register of a key, and the one of what a map has for it.
+const KEY: u32 = 0;
+/// The first register that no key reaches into: the longest is a pair of IPv6 addresses.
+const SCRATCH: u32 = 8;
+
 /// A rule in the making.
 #[derive(Debug, Default)]
 pub struct Rule {
@@ -83,13 +88,17 @@ impl Rule {
         self
     }
 
-    fn load(mut self, fields: &[Field]) -> Self {
-        let mut to = 0;
-        for field in fields {
-            self.expressions.push(field.load(to));
-            to += field.registers();
-        }
-        self
+    /// Goes on if what has just been loaded into the scratch register compares so.
+    fn compare(self, operator: Operator, value: &[u8]) -> Self {
+        self.then(expr::compare(SCRATCH, operator, value))
+    }
+
+    fn mark_to_scratch(self) -> Self {
+        self.then(Field::Mark.load(SCRATCH))
+    }
+
+    fn mark_from_scratch(self) -> Self {
+        self.then(expr::set_mark(SCRATCH))
     }
 
     /// For packets of this family.
@@ -99,33 +108,32 @@ impl Rule {
             Family::V4 => 2,
             Family::V6 => 10,
         };
-        self.then(expr::meta(MetaKey::Nfproto, 0))
-            .then(expr::compare(Operator::Equal, &[number]))
+        self.then(expr::meta(MetaKey::Nfproto, SCRATCH))
+            .compare(Operator::Equal, &[number])
     }
 
     /// For packets of this transport protocol.
     pub fn protocol(self, protocol: Protocol) -> Self {
-        self.load(&[Field::Protocol])
-            .then(expr::compare(Operator::Equal, &[protocol.number()]))
+        self.then(Field::Protocol.load(SCRATCH))
+            .compare(Operator::Equal, &[protocol.number()])
     }
 
     /// For packets with just this mark.
     pub fn mark(self, mark: u32) -> Self {
-        self.load(&[Field::Mark])
-            .then(expr::compare(Operator::Equal, &mark.to_ne_bytes()))
+        self.mark_to_scratch()
+            .compare(Operator::Equal, &mark.to_ne_bytes())
     }
 
     /// For packets with some mark.
     pub fn marked(self) -> Self {
-        self.load(&[Field::Mark])
-            .then(expr::compare(Operator::NotEqual, &[0; 4]))
+        self.mark_to_scratch().compare(Operator::NotEqual, &[0; 4])
     }
 
     /// For packets whose mark has this value in the bits of a mask.
     pub fn mark_under(self, mask: u32, value: u32) -> Self {
-        self.load(&[Field::Mark])
-            .then(expr::bitwise(&mask.to_ne_bytes(), &[0; 4]))
-            .then(expr::compare(Operator::Equal, &value.to_ne_bytes()))
+        self.mark_to_scratch()
+            .then(expr::bitwise(SCRATCH, &mask.to_ne_bytes(), &[0; 4]))
+            .compare(Operator::Equal, &value.to_ne_bytes())
     }
 
     /// For packets that belong to no connection yet.
@@ -143,73 +151,87 @@ impl Rule {
     }
 
     fn connection_bit(self, key: ConntrackKey, bit: u32) -> Self {
-        self.then(expr::conntrack(key, 0))
-            .then(expr::bitwise(&bit.to_ne_bytes(), &[0; 4]))
-            .then(expr::compare(Operator::NotEqual, &[0; 4]))
+        self.then(expr::conntrack(key, SCRATCH))
+            .then(expr::bitwise(SCRATCH, &bit.to_ne_bytes(), &[0; 4]))
+            .compare(Operator::NotEqual, &[0; 4])
     }
 
     /// For packets from the side that opened the connection.
     pub fn by_client(self) -> Self {
-        self.then(expr::conntrack(ConntrackKey::Direction, 0))
-            .then(expr::compare(Operator::Equal, &[0]))
+        self.then(expr::conntrack(ConntrackKey::Direction, SCRATCH))
+            .compare(Operator::Equal, &[0])
     }
 
-    /// For packets whose fields are in a set (or are keys of a map).
-    pub fn when_in(self, fields: &[Field], set: &str) -> Self {
-        self.load(fields).then(expr::is_in(set, true))
-    }
-
-    /// For packets whose fields are not in a set.
-    pub fn unless_in(self, fields: &[Field], set: &str) -> Self {
-        self.load(fields).then(expr::is_in(set, false))
+    /// For packets to an address of this node.
+    pub fn local(self) -> Self {
+        /// `RTN_LOCAL`
+        const LOCAL: u32 = 2;
+        self.then(expr::destination_type(SCRATCH))
+            .compare(Operator::Equal, &LOCAL.to_ne_bytes())
     }
 
     /// For packets with an address in a network; the field must be an address of its family.
     pub fn within(self, field: Field, network: IpNet) -> Self {
-        let rule = self.load(&[field]);
         let mask = octets(network.netmask());
-        let whole = network.prefix_len() == network.max_prefix_len();
-        let rule = if whole {
+        let rule = self.then(field.load(SCRATCH));
+        let rule = if network.prefix_len() == network.max_prefix_len() {
             rule
         } else {
-            rule.then(expr::bitwise(&mask, &vec![0; mask.len()]))
+            rule.then(expr::bitwise(SCRATCH, &mask, &vec![0; mask.len()]))
         };
-        rule.then(expr::compare(Operator::Equal, &octets(network.network())))
+        rule.compare(Operator::Equal, &octets(network.network()))
     }
 
-    /// For packets to an address that is not this node's.
-    pub fn unless_local(self) -> Self {
-        /// `RTN_LOCAL`
-        const LOCAL: u32 = 2;
-        self.then(expr::destination_type())
-            .then(expr::compare(Operator::NotEqual, &LOCAL.to_ne_bytes()))
+    /// For packets whose fields are in a set.
+    pub fn when_in(self, fields: &[Field], set: &str) -> Self {
+        self.key(fields).then(expr::is_in(set, true))
+    }
+
+    /// For packets whose fields are not in a set.
+    pub fn unless_in(self, fields: &[Field], set: &str) -> Self {
+        self.key(fields).then(expr::is_in(set, false))
+    }
+
+    /// For packets for whose fields a map has a mark, which [`Rule::set_found_mark`] uses.
+    pub fn find_mark(self, fields: &[Field], map: &str) -> Self {
+        self.key(fields).then(expr::map(map))
+    }
+
+    fn key(mut self, fields: &[Field]) -> Self {
+        let mut to = KEY;
+        for field in fields {
+            self.expressions.push(field.load(to));
+            to += field.registers();
+        }
+        self
     }
 
     /// Notes the packet's mark under its connection.
     pub fn note_mark(self, map: &str, milliseconds: u64) -> Self {
-        self.load(&[Field::Connection, Field::Mark])
-            .then(expr::update(map, milliseconds))
+        const VALUE: u32 = SCRATCH + 1;
+        self.then(Field::Connection.load(SCRATCH))
+            .then(Field::Mark.load(VALUE))
+            .then(expr::update(map, SCRATCH, VALUE, milliseconds))
     }
 
-    /// Sets the packet's mark to what a map has for the fields; ends the rule if it has nothing.
-    pub fn mark_from(self, fields: &[Field], map: &str) -> Self {
-        self.load(fields)
-            .then(expr::map(map))
-            .then(expr::set_mark(0))
+    /// Sets the packet's mark to the one found.
+    pub fn set_found_mark(self) -> Self {
+        self.then(expr::set_mark(KEY))
     }
 
     /// Sets the packet's mark.
     pub fn set_mark(self, mark: u32) -> Self {
-        self.then(expr::value(&mark.to_ne_bytes()))
-            .then(expr::set_mark(0))
+        self.then(expr::value(&mark.to_ne_bytes(), SCRATCH))
+            .mark_from_scratch()
     }
 
     /// Sets or clears a bit of the packet's mark.
     pub fn set_mark_bit(self, bit: u32, set: bool) -> Self {
         let xor = if set { bit } else { 0 };
-        self.load(&[Field::Mark])
-            .then(expr::bitwise(&(!bit).to_ne_bytes(), &xor.to_ne_bytes()))
-            .then(expr::set_mark(0))
+        let (mask, xor) = ((!bit).to_ne_bytes(), xor.to_ne_bytes());
+        self.mark_to_scratch()
+            .then(expr::bitwise(SCRATCH, &mask, &xor))
+            .mark_from_scratch()
     }
 
     /// Answers with a TCP reset.
