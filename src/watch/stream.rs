@@ -172,3 +172,7 @@ fn brief(error: &watcher::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;
