@@ -17,6 +17,7 @@ mod cluster;
 mod net;
 mod netns;
 mod node;
+pub mod objects;
 mod place;
 mod topology;
 mod wiring;

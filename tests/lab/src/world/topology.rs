@@ -74,9 +74,9 @@ pub struct NodeSpec {
     pub name: String,
     /// Its `topology.kubernetes.io/zone`.
     pub zone: String,
-    /// Its InternalIPs.
+    /// Its `InternalIP`s.
     pub addresses: Addresses,
-    /// Its podCIDRs.
+    /// Its `podCIDRs`.
     pub pods: Ranges,
 }
 
@@ -89,7 +89,7 @@ pub struct ClusterSpec {
     pub segment: Ranges,
     /// The gateway on that segment.
     pub gateway: Addresses,
-    /// Where its Services' ClusterIPs come from.
+    /// Where its Services' `clusterIPs` come from.
     pub services: Ranges,
     /// Its nodes.
     pub nodes: Vec<NodeSpec>,
