@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+mod agent;
 mod cluster;
 mod net;
 mod netns;
@@ -29,6 +30,7 @@ use anyhow::{Context, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 
+pub use agent::{Agent, Setup};
 pub use cluster::Cluster;
 pub use net::{Net, Via};
 pub use netns::Netns;
@@ -111,19 +113,20 @@ impl World {
         &self.outside
     }
 
+    /// Starts the agent on a node, as the project's manifests say.
+    pub fn agent(&self, node: &str) -> Result<Agent> {
+        self.agent_with(node, &Setup::default())
+    }
+
+    /// Starts the agent on a node with a setup of its own.
+    pub fn agent_with(&self, node: &str, setup: &Setup) -> Result<Agent> {
+        setup.start(self.cluster_of(node)?, self.node(node)?)
+    }
+
     /// Routes an address (of a load balancer, say) to a node: in its cluster's gateway and, by
     /// way of that, from the outside client. A later announcement replaces an earlier one.
     pub fn announce(&self, address: IpAddr, node: &str) -> Result<()> {
-        let cluster = self
-            .clusters
-            .iter()
-            .find(|cluster| {
-                cluster
-                    .nodes()
-                    .iter()
-                    .any(|member| member.spec.name == node)
-            })
-            .with_context(|| format!("the topology has no node {node}"))?;
+        let cluster = self.cluster_of(node)?;
         let spec = &self.node(node)?.spec;
         wiring::announce(
             address,
@@ -132,6 +135,18 @@ impl World {
             cluster.gateway(),
             &self.outside,
         )
+    }
+
+    fn cluster_of(&self, node: &str) -> Result<&Cluster> {
+        self.clusters
+            .iter()
+            .find(|cluster| {
+                cluster
+                    .nodes()
+                    .iter()
+                    .any(|member| member.spec.name == node)
+            })
+            .with_context(|| format!("the topology has no node {node}"))
     }
 }
 

@@ -89,6 +89,8 @@ pub struct ClusterSpec {
     pub segment: Ranges,
     /// The gateway on that segment.
     pub gateway: Addresses,
+    /// All its pods, on whatever node.
+    pub pods: Ranges,
     /// Where its Services' `clusterIPs` come from.
     pub services: Ranges,
     /// Its nodes.
@@ -181,6 +183,10 @@ impl ClusterSpec {
             name: name.to_owned(),
             segment,
             gateway: segment.host(254),
+            pods: ranges(
+                (Ipv4Addr::new(10, number, 0, 0), 16),
+                (Ipv6Addr::new(0xfd00, 0x10, c, 0, 0, 0, 0, 0), 48),
+            ),
             services: ranges(
                 (Ipv4Addr::new(10, 95 + number, 0, 0), 16),
                 (Ipv6Addr::new(0xfd00, 0x96, c, 0, 0, 0, 0, 0), 112),

@@ -3,35 +3,18 @@
 //! What the lab cannot act on is an error, not silence: a manifest that asks for more than is
 //! tested must not pass for tested.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use caps::Capability;
-use serde::Deserialize;
+use caps::CapsHashSet;
 use serde_json::Value;
+
+use super::podspec::{self, Pod, Volume, VolumeMount};
 
 /// Where every container finds its service account (KEP-1205).
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-
-/// What containerd leaves a container that asks for nothing (its `defaultUnixCaps`).
-const DEFAULT_CAPABILITIES: [Capability; 14] = [
-    Capability::CAP_CHOWN,
-    Capability::CAP_DAC_OVERRIDE,
-    Capability::CAP_FSETID,
-    Capability::CAP_FOWNER,
-    Capability::CAP_MKNOD,
-    Capability::CAP_NET_RAW,
-    Capability::CAP_SETGID,
-    Capability::CAP_SETUID,
-    Capability::CAP_SETFCAP,
-    Capability::CAP_SETPCAP,
-    Capability::CAP_NET_BIND_SERVICE,
-    Capability::CAP_SYS_CHROOT,
-    Capability::CAP_KILL,
-    Capability::CAP_AUDIT_WRITE,
-];
 
 /// A folder of manifests.
 #[derive(Clone, Debug)]
@@ -51,7 +34,7 @@ pub struct Container {
     /// What is mounted, in order.
     pub mounts: Vec<Mount>,
     /// What it may do.
-    pub capabilities: BTreeSet<Capability>,
+    pub capabilities: CapsHashSet,
     /// Nothing that it starts may gain privileges (`allowPrivilegeEscalation: false`).
     pub no_new_privileges: bool,
     /// Its root file system is read-only.
@@ -89,6 +72,17 @@ pub enum Source {
     Host(PathBuf),
 }
 
+impl Container {
+    /// Mounts the files of the service account where clients look for them.
+    pub fn add_account(&mut self, files: BTreeMap<String, String>) {
+        self.mounts.push(Mount {
+            target: ACCOUNT.into(),
+            source: Source::Files(files),
+            read_only: true,
+        });
+    }
+}
+
 impl Manifests {
     /// Reads all `*.yaml` files of a folder.
     pub fn read(folder: &Path) -> Result<Self> {
@@ -96,7 +90,10 @@ impl Manifests {
             .with_context(|| format!("read the folder {}", folder.display()))?
             .map(|entry| Ok(entry?.path()))
             .collect::<Result<_>>()?;
-        files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+        files.retain(|file| {
+            file.extension()
+                .is_some_and(|extension| extension == "yaml")
+        });
         files.sort();
         let mut objects = Vec::new();
         for file in files {
@@ -113,9 +110,8 @@ impl Manifests {
         &self.objects
     }
 
-    /// The one container of the one DaemonSet, for a node. `account` are the files of its service
-    /// account.
-    pub fn container(&self, node: &str, account: BTreeMap<String, String>) -> Result<Container> {
+    /// The one container of the one DaemonSet, for a node; without its service account's files.
+    pub fn container(&self, node: &str) -> Result<Container> {
         let daemonset = self.one("DaemonSet")?;
         let namespace = text(daemonset, "/metadata/namespace")?;
         let pod = daemonset
@@ -123,8 +119,11 @@ impl Manifests {
             .context("the DaemonSet has no pod template")?;
         let pod: Pod = serde_json::from_value(pod.clone())
             .context("the DaemonSet's pod asks for something that the lab does not know")?;
-        ensure!(pod.host_network, "the lab runs agents on the host's network only");
-        let Ok([container]) = <[ContainerSpec; 1]>::try_from(pod.containers) else {
+        ensure!(
+            pod.host_network,
+            "the lab runs agents on the host's network only"
+        );
+        let Ok([container]) = <[podspec::Container; 1]>::try_from(pod.containers) else {
             bail!("the lab runs exactly one container");
         };
 
@@ -139,10 +138,13 @@ impl Manifests {
             .chain(&container.args)
             .map(|word| expand(word, &environment))
             .collect::<Vec<_>>();
-        ensure!(!container.command.is_empty(), "the container does not name its command");
+        ensure!(
+            !container.command.is_empty(),
+            "the container does not name its command"
+        );
         let program = PathBuf::from(words.remove(0));
 
-        let mut mounts = container
+        let mounts = container
             .volume_mounts
             .into_iter()
             .map(|mount| {
@@ -154,19 +156,14 @@ impl Manifests {
                 self.mount(mount, source, namespace)
             })
             .collect::<Result<Vec<_>>>()?;
-        mounts.push(Mount {
-            target: ACCOUNT.into(),
-            source: Source::Files(account),
-            read_only: true,
-        });
         let security = container.security_context;
         Ok(Container {
             program,
             arguments: words,
             environment,
             mounts,
-            capabilities: security.capabilities.resolve()?,
-            no_new_privileges: !security.allow_privilege_escalation,
+            capabilities: security.capabilities()?,
+            no_new_privileges: security.no_new_privileges(),
             read_only_root: security.read_only_root_filesystem,
             user: ServiceAccount {
                 namespace: namespace.to_owned(),
@@ -214,7 +211,9 @@ impl Manifests {
 fn expand(word: &str, environment: &BTreeMap<String, String>) -> String {
     environment
         .iter()
-        .fold(word.to_owned(), |word, (name, value)| word.replace(&format!("$({name})"), value))
+        .fold(word.to_owned(), |word, (name, value)| {
+            word.replace(&format!("$({name})"), value)
+        })
 }
 
 fn text<'a>(object: &'a Value, path: &str) -> Result<&'a str> {
@@ -222,4 +221,90 @@ fn text<'a>(object: &'a Value, path: &str) -> Result<&'a str> {
         .pointer(path)
         .and_then(Value::as_str)
         .with_context(|| format!("the manifest has no {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use caps::Capability;
+
+    use super::*;
+
+    const MANIFEST: &str = r"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf, namespace: kube-system}
+data: {config.conf: 'mode: ipvs'}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: proxy, namespace: kube-system}
+spec:
+  template:
+    spec:
+      serviceAccountName: proxy
+      hostNetwork: true
+      containers:
+      - name: proxy
+        image: proxy
+        command: [/bin/proxy]
+        args: [agent, --node=$(NODE_NAME), $(OTHER)]
+        env:
+        - name: NODE_NAME
+          valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
+        securityContext:
+          allowPrivilegeEscalation: false
+          readOnlyRootFilesystem: true
+          capabilities: {drop: [ALL], add: [NET_ADMIN]}
+        volumeMounts:
+        - {name: conf, mountPath: /etc/proxy}
+        - {name: proc-sys, mountPath: /host/proc/sys}
+      volumes:
+      - {name: conf, configMap: {name: conf}}
+      - {name: proc-sys, hostPath: {path: /proc/sys, type: Directory}}
+";
+
+    fn container(manifest: &str) -> Result<Container> {
+        let objects = serde_saphyr::from_multiple(manifest)?;
+        Manifests { objects }.container("east-1")
+    }
+
+    #[test]
+    fn a_container_runs_as_its_manifest_says() {
+        let container = container(MANIFEST).expect("a container");
+        assert_eq!(container.program, Path::new("/bin/proxy"));
+        assert_eq!(container.arguments, ["agent", "--node=east-1", "$(OTHER)"]);
+        assert_eq!(container.capabilities, CapsHashSet::from_iter([Capability::CAP_NET_ADMIN]));
+        assert!(container.no_new_privileges && container.read_only_root);
+        assert_eq!(container.user.name, "proxy");
+    }
+
+    #[test]
+    fn config_maps_and_host_paths_are_mounted() {
+        let mounts = container(MANIFEST).expect("a container").mounts;
+        let [config, host] = mounts.as_slice() else {
+            panic!("{mounts:?}");
+        };
+        let files = BTreeMap::from([("config.conf".to_owned(), "mode: ipvs".to_owned())]);
+        assert_eq!(config.source, Source::Files(files));
+        assert!(config.read_only, "a ConfigMap is read-only, asked or not");
+        assert_eq!(host.source, Source::Host("/proc/sys".into()));
+        assert!(!host.read_only);
+    }
+
+    #[test]
+    fn what_the_lab_cannot_reproduce_is_refused() {
+        for (asked, instead) in [
+            (
+                "hostNetwork: true",
+                "hostNetwork: true\n      hostPID: true",
+            ),
+            ("drop: [ALL]", "drop: [EVERYTHING]"),
+            ("readOnlyRootFilesystem: true", "privileged: true"),
+            ("configMap: {name: conf}", "emptyDir: {}"),
+        ] {
+            let manifest = MANIFEST.replace(asked, instead);
+            assert_ne!(manifest, MANIFEST);
+            assert!(container(&manifest).is_err(), "{instead}");
+        }
+    }
 }

@@ -101,3 +101,9 @@ impl From<&Pod> for Endpoint {
         Self::new(pod.addresses, &pod.node, &pod.name)
     }
 }
+
+impl From<&&Pod> for Endpoint {
+    fn from(pod: &&Pod) -> Self {
+        Self::from(*pod)
+    }
+}
