@@ -46,7 +46,10 @@ impl Cluster {
             .collect::<Result<Vec<_>>>()?;
         let address = SocketAddr::from((spec.gateway.v4, API_PORT));
         let listener = gateway.enter(|| TcpListener::bind(address))??;
-        let config = Config { rbac: true, ..Config::default() };
+        let config = Config {
+            rbac: true,
+            ..Config::default()
+        };
         let server = Server::start(listener, config)
             .with_context(|| format!("start the API server of {}", spec.name))?;
         server.handle().add_token(ADMIN_TOKEN, User::admin());

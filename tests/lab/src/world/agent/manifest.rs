@@ -273,7 +273,10 @@ spec:
         let container = container(MANIFEST).expect("a container");
         assert_eq!(container.program, Path::new("/bin/proxy"));
         assert_eq!(container.arguments, ["agent", "--node=east-1", "$(OTHER)"]);
-        assert_eq!(container.capabilities, CapsHashSet::from_iter([Capability::CAP_NET_ADMIN]));
+        assert_eq!(
+            container.capabilities,
+            CapsHashSet::from_iter([Capability::CAP_NET_ADMIN])
+        );
         assert!(container.no_new_privileges && container.read_only_root);
         assert_eq!(container.user.name, "proxy");
     }

@@ -161,7 +161,7 @@ impl Service {
     fn kind(&self) -> &'static str {
         if !self.ingress.is_empty() {
             "LoadBalancer"
-        } else if self.ports.iter().any(|port| port.is_on_nodes()) {
+        } else if self.ports.iter().any(Port::is_on_nodes) {
             "NodePort"
         } else {
             "ClusterIP"
