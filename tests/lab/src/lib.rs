@@ -1,4 +1,8 @@
-//! The test bed.
+//! The test bed: what kernel tests, the demo and the benchmarks are written with.
+//!
+//! The `cargo lab` command (the binary of this package) boots the machine they run in; see
+//! `docs/lab.md`.
 
+pub mod harness;
 pub mod traffic;
 pub mod world;

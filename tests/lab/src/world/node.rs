@@ -72,7 +72,8 @@ impl Node {
     /// Starts a pod on the host's network; its echo server listens on a port of the node.
     pub fn echo(&self, port: u16) -> Result<Pod> {
         let name = format!("host-{port}");
-        self.serve(&name, self.spec.addresses, port, self.netns.clone(), None)
+        let addresses = self.spec.addresses;
+        self.serve(&name, addresses, port, self.netns.clone(), None)
     }
 
     fn serve(

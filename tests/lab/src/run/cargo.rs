@@ -1,0 +1,181 @@
+//! What cargo knows of the workspace, and what it builds.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+
+use crate::machine::packages::output_of;
+use crate::machine::tied::tied;
+
+/// The workspace.
+#[derive(Deserialize)]
+pub struct Workspace {
+    /// The folder of the root package.
+    #[serde(rename = "workspace_root")]
+    pub root: PathBuf,
+    target_directory: PathBuf,
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    manifest_path: PathBuf,
+    targets: Vec<Target>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+impl Target {
+    fn is(&self, kind: &str) -> bool {
+        self.kind.iter().any(|own| own == kind)
+    }
+}
+
+/// A program that cargo has built.
+pub struct Built {
+    /// The target's name.
+    pub name: String,
+    /// The target's kind: `lib`, `bin`, `test`, `bench`.
+    pub kind: String,
+    /// The file.
+    pub path: PathBuf,
+    /// The folder of its package.
+    pub directory: PathBuf,
+    /// Whether it is a test program rather than the thing itself.
+    pub is_test: bool,
+}
+
+/// A message of `--message-format=json`.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    target: Option<Target>,
+    profile: Option<Profile>,
+    executable: Option<PathBuf>,
+    manifest_path: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+impl Workspace {
+    /// The workspace that this is called in.
+    pub fn find() -> anyhow::Result<Self> {
+        let metadata =
+            output_of(tied("TERM", cargo()).args(["metadata", "--no-deps", "--format-version=1"]))?;
+        Ok(serde_json::from_str(&metadata)?)
+    }
+
+    /// Where the lab keeps its files.
+    pub fn lab_folder(&self) -> PathBuf {
+        self.target_directory.join("lab")
+    }
+
+    /// The names of the packages.
+    pub fn packages(&self) -> impl Iterator<Item = &str> {
+        self.packages.iter().map(|package| package.name.as_str())
+    }
+
+    /// The names of the root package's targets of a kind: `test`, `bench`.
+    pub fn root_targets(&self, kind: &str) -> impl Iterator<Item = &str> {
+        let manifest = self.root.join("Cargo.toml");
+        self.packages
+            .iter()
+            .filter(move |package| package.manifest_path == manifest)
+            .flat_map(|package| &package.targets)
+            .filter(move |target| target.is(kind))
+            .map(|target| target.name.as_str())
+    }
+
+    /// Builds by `cargo ARGUMENTS` and tells what came out of it. Compiler messages go to standard
+    /// error.
+    pub fn build(&self, arguments: &[&str]) -> anyhow::Result<Vec<Built>> {
+        let output = tied("TERM", cargo())
+            .args(arguments)
+            .arg("--message-format=json-render-diagnostics")
+            .current_dir(&self.root)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .context("start cargo")?;
+        ensure!(
+            output.status.success(),
+            "cargo {} failed",
+            arguments.join(" ")
+        );
+        String::from_utf8(output.stdout)?
+            .lines()
+            .filter_map(built)
+            .collect()
+    }
+}
+
+/// What a line of cargo's output says was built, if anything that runs.
+fn built(line: &str) -> Option<anyhow::Result<Built>> {
+    let message: Message = match serde_json::from_str(line) {
+        Ok(message) => message,
+        Err(error) => return Some(Err(error).context("read cargo's output")),
+    };
+    if message.reason != "compiler-artifact" {
+        return None;
+    }
+    let target = message.target?;
+    Some(Ok(Built {
+        kind: target.kind.first()?.clone(),
+        name: target.name,
+        path: message.executable?,
+        directory: message
+            .manifest_path
+            .as_deref()
+            .and_then(Path::parent)?
+            .to_owned(),
+        is_test: message.profile?.test,
+    }))
+}
+
+/// Cargo tells the programs that it runs where it is.
+fn cargo() -> PathBuf {
+    env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_program_is_told_from_what_it_tests() {
+        let line = |test| {
+            format!(
+                r#"{{"reason":"compiler-artifact","package_id":"x","manifest_path":"/w/Cargo.toml",
+                "target":{{"name":"spillway","kind":["bin"],"src_path":"/w/src/main.rs"}},
+                "profile":{{"opt_level":"1","test":{test}}},"executable":"/t/spillway"}}"#
+            )
+            .replace('\n', "")
+        };
+        for test in [true, false] {
+            let built = built(&line(test)).expect("a program").expect("readable");
+            assert_eq!(built.is_test, test);
+            assert_eq!(built.kind, "bin");
+            assert_eq!(built.path, Path::new("/t/spillway"));
+            assert_eq!(built.directory, Path::new("/w"));
+        }
+    }
+
+    #[test]
+    fn what_does_not_run_is_left_out() {
+        let library = r#"{"reason":"compiler-artifact","manifest_path":"/w/Cargo.toml",
+            "target":{"name":"x","kind":["lib"]},"profile":{"test":false},"executable":null}"#;
+        assert!(built(&library.replace('\n', "")).is_none());
+        assert!(built(r#"{"reason":"build-finished","success":true}"#).is_none());
+    }
+}
