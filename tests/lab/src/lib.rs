@@ -4,3 +4,5 @@
 //! `docs/lab.md`.
 
 pub mod harness;
+pub mod traffic;
+pub mod world;

@@ -1,0 +1,127 @@
+//! Clients: they ask an echo server and report what came back. All of them give up in time.
+//!
+//! The functions here act in the namespace of the calling thread; [`crate::world::Place`] calls
+//! them in the right one.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::AsyncBufReadExt;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+use super::Protocol;
+use super::answer::{Answer, Failure};
+use super::socket::sctp_connect;
+
+/// How long a client waits for an answer if its caller does not say. A lost SYN is sent again
+/// after 1 s and then 3 s (RFC 6298), so this leaves room for either.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An open connection that its server has answered.
+#[derive(Debug)]
+pub struct Connection {
+    /// The server's name, e.g. `east-1/echo-1`.
+    pub answered_by: String,
+    /// The client's address as the server sees it.
+    pub seen_client: SocketAddr,
+    /// The client's own address.
+    pub local: SocketAddr,
+    stream: BufReader<net::TcpStream>,
+}
+
+impl Connection {
+    /// Opens a TCP connection (or SCTP association) and waits for its answer.
+    pub fn open(to: SocketAddr, protocol: Protocol, patience: Duration) -> Result<Self, Failure> {
+        runtime()?.block_on(connect(to, protocol, patience))
+    }
+
+    /// Asks once more over the open connection, which must reach the same server.
+    ///
+    /// # Errors
+    /// Says how the connection died; [`Failure::Other`] if somebody else answers.
+    pub fn ping(&mut self) -> Result<(), Failure> {
+        self.ask()?;
+        self.hear()
+    }
+
+    /// The first half of [`Connection::ping`].
+    pub(super) fn ask(&mut self) -> Result<(), Failure> {
+        Ok(self.stream.get_mut().write_all(b"\n")?)
+    }
+
+    /// The second half of [`Connection::ping`].
+    pub(super) fn hear(&mut self) -> Result<(), Failure> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(Failure::Closed);
+        }
+        let answer: Answer = line.parse()?;
+        if answer.answered_by == self.answered_by && answer.seen_client == self.seen_client {
+            Ok(())
+        } else {
+            Err(Failure::Other(format!("answered by {answer} this time")))
+        }
+    }
+}
+
+/// Opens a connection and waits for its answer.
+pub(super) async fn connect(
+    to: SocketAddr,
+    protocol: Protocol,
+    patience: Duration,
+) -> Result<Connection, Failure> {
+    let (stream, answer) = timeout(patience, async {
+        let stream = match protocol {
+            Protocol::Tcp => TcpStream::connect(to).await?,
+            Protocol::Sctp => sctp_connect(to).await?,
+            Protocol::Udp => return Err(Failure::Other("UDP has no connections".to_owned())),
+        };
+        let mut stream = tokio::io::BufReader::new(stream);
+        let mut line = String::new();
+        if stream.read_line(&mut line).await? == 0 {
+            return Err(Failure::Closed);
+        }
+        Ok((stream.into_inner(), line.parse::<Answer>()?))
+    })
+    .await
+    .map_err(|_| Failure::TimedOut)??;
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
+    Ok(Connection {
+        answered_by: answer.answered_by,
+        seen_client: answer.seen_client,
+        local: stream.local_addr()?,
+        stream: BufReader::new(stream),
+    })
+}
+
+/// Sends one datagram and waits for its answer, from a given source port or any.
+pub async fn ask_udp(
+    to: SocketAddr,
+    from_port: Option<u16>,
+    patience: Duration,
+) -> Result<Answer, Failure> {
+    let any: IpAddr = match to {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, from_port.unwrap_or(0))).await?;
+    // Connected, so that an ICMP error comes back as one.
+    socket.connect(to).await?;
+    socket.send(b"\n").await?;
+    let mut datagram = [0; 512];
+    let length = timeout(patience, socket.recv(&mut datagram))
+        .await
+        .map_err(|_| Failure::TimedOut)??;
+    String::from_utf8_lossy(&datagram[..length]).parse()
+}
+
+/// A runtime on the calling thread, and so in its namespace.
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}

@@ -1,0 +1,165 @@
+//! Echo servers: every connection, line and datagram is answered with the server's name and the
+//! client's address.
+
+use std::io;
+use std::net::{self, IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::answer::Answer;
+use super::socket::sctp_listener;
+
+/// Longer than any line or datagram that is sent here.
+const DATAGRAM_BYTES: usize = 2048;
+
+/// Sockets that are bound but not served yet.
+///
+/// Two steps, because a socket belongs to the namespace of the thread that opens it.
+#[derive(Debug)]
+pub struct Bound {
+    listeners: Vec<net::TcpListener>,
+    datagrams: Vec<net::UdpSocket>,
+}
+
+impl Bound {
+    /// Binds TCP, UDP and, where the kernel has it, SCTP on one port of the given addresses, in
+    /// the namespace of the calling thread.
+    pub fn open(addresses: &[IpAddr], port: u16) -> io::Result<Self> {
+        let mut bound = Self {
+            listeners: Vec::new(),
+            datagrams: Vec::new(),
+        };
+        for &address in addresses {
+            let address = SocketAddr::new(address, port);
+            let listener = net::TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            bound.listeners.push(listener);
+            let datagrams = net::UdpSocket::bind(address)?;
+            datagrams.set_nonblocking(true)?;
+            bound.datagrams.push(datagrams);
+            match sctp_listener(address) {
+                Ok(listener) => bound.listeners.push(listener),
+                Err(error) if error.raw_os_error() == Some(nix::libc::EPROTONOSUPPORT) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(bound)
+    }
+}
+
+/// How far a server has been shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Serving,
+    /// New clients are refused, open connections go on.
+    Closed,
+    /// Nothing is left.
+    Gone,
+}
+
+/// A running echo server; it is gone when this value is dropped.
+#[derive(Debug)]
+pub struct Echo {
+    state: watch::Sender<State>,
+}
+
+impl Echo {
+    /// Serves on bound sockets under a name.
+    pub fn start(runtime: &Runtime, name: &str, bound: Bound) -> io::Result<Self> {
+        let name: Arc<str> = name.into();
+        let (state, watched) = watch::channel(State::Serving);
+        let _context = runtime.enter();
+        for listener in bound.listeners {
+            let listener = TcpListener::from_std(listener)?;
+            runtime.spawn(listen(listener, name.clone(), watched.clone()));
+        }
+        for socket in bound.datagrams {
+            let socket = UdpSocket::from_std(socket)?;
+            runtime.spawn(answer_datagrams(socket, name.clone(), watched.clone()));
+        }
+        Ok(Self { state })
+    }
+
+    /// Closes the sockets that new clients come to; open connections go on being answered.
+    pub fn stop_listening(&self) {
+        self.state.send_replace(State::Closed);
+    }
+
+    /// Closes everything; returns when it is closed.
+    pub fn kill(&self, runtime: &Runtime) {
+        self.state.send_replace(State::Gone);
+        runtime.block_on(self.state.closed());
+    }
+}
+
+/// Accepts connections and answers them until told to stop.
+async fn listen(listener: TcpListener, name: Arc<str>, mut state: watch::Receiver<State>) {
+    let mut connections = JoinSet::new();
+    let accepting = async {
+        loop {
+            // A client that has given up already makes `accept` fail; the next one may be fine.
+            if let Ok((stream, client)) = listener.accept().await {
+                connections.spawn(answer_lines(stream, client, name.clone()));
+                while connections.try_join_next().is_some() {}
+            }
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = reached(&mut state, State::Closed) => {}
+    }
+    drop(listener);
+    reached(&mut state, State::Gone).await;
+    connections.shutdown().await;
+}
+
+async fn answer_lines(mut stream: TcpStream, client: SocketAddr, name: Arc<str>) {
+    let line = line(&name, client);
+    let (reader, mut writer) = stream.split();
+    let mut requests = BufReader::new(reader).lines();
+    loop {
+        if writer.write_all(line.as_bytes()).await.is_err() {
+            return;
+        }
+        let Ok(Some(_)) = requests.next_line().await else {
+            return;
+        };
+    }
+}
+
+async fn answer_datagrams(socket: UdpSocket, name: Arc<str>, mut state: watch::Receiver<State>) {
+    let mut datagram = [0; DATAGRAM_BYTES];
+    let answering = async {
+        loop {
+            // An answer that nobody took (ICMP) shows as an error here; it ends nothing.
+            if let Ok((_, client)) = socket.recv_from(&mut datagram).await {
+                let _ = socket.send_to(line(&name, client).as_bytes(), client).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = answering => {}
+        () = reached(&mut state, State::Closed) => {}
+    }
+}
+
+fn line(name: &str, seen_client: SocketAddr) -> String {
+    let answered_by = name.to_owned();
+    format!(
+        "{}\n",
+        Answer {
+            answered_by,
+            seen_client
+        }
+    )
+}
+
+/// Waits for a state or a later one; the end of the [`Echo`] counts as the last.
+async fn reached(state: &mut watch::Receiver<State>, wanted: State) {
+    let _ = state.wait_for(|state| *state >= wanted).await;
+}

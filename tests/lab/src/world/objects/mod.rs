@@ -1,0 +1,15 @@
+//! Kubernetes objects as JSON, with as few words as a test needs.
+
+mod bulk;
+mod endpoint;
+mod family;
+mod node;
+mod port;
+mod service;
+
+pub use bulk::bulk;
+pub use endpoint::Endpoint;
+pub use family::Families;
+pub use node::node;
+pub use port::Port;
+pub use service::Service;

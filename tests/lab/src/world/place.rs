@@ -1,0 +1,79 @@
+//! Where traffic comes from: a node, a pod, a cluster's gateway or the outside client.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::netns::Netns;
+use crate::traffic::client::{self, PATIENCE};
+use crate::traffic::{Answer, Connection, Failure, Held, Protocol, Spread, spread};
+
+/// A host of the lab, as the origin of traffic. Every call returns within its patience
+/// ([`PATIENCE`] if none is given), counted for each client apart.
+pub trait Place {
+    /// Its network namespace.
+    fn netns(&self) -> &Netns;
+
+    /// Opens a TCP connection.
+    fn connect_tcp(&self, to: SocketAddr) -> Result<Connection, Failure> {
+        self.connect(to, Protocol::Tcp, PATIENCE)
+    }
+
+    /// Opens a connection over TCP or SCTP.
+    fn connect(
+        &self,
+        to: SocketAddr,
+        protocol: Protocol,
+        patience: Duration,
+    ) -> Result<Connection, Failure> {
+        self.netns()
+            .enter(|| Connection::open(to, protocol, patience))?
+    }
+
+    /// Sends a datagram from a given source port, or any, and waits for its answer.
+    fn ask_udp(&self, to: SocketAddr, from_port: Option<u16>) -> Result<Answer, Failure> {
+        self.ask_udp_within(to, from_port, PATIENCE)
+    }
+
+    /// As [`Place::ask_udp`], with a patience of the caller's.
+    fn ask_udp_within(
+        &self,
+        to: SocketAddr,
+        from_port: Option<u16>,
+        patience: Duration,
+    ) -> Result<Answer, Failure> {
+        self.netns()
+            .enter(|| client::runtime()?.block_on(client::ask_udp(to, from_port, patience)))?
+    }
+
+    /// Asks `count` times, at most `concurrency` at a time; every client is closed once answered.
+    ///
+    /// # Errors
+    /// If the clients cannot be started. Clients without an answer are part of the result.
+    fn spread(
+        &self,
+        to: SocketAddr,
+        protocol: Protocol,
+        count: usize,
+        concurrency: usize,
+    ) -> Result<Spread, Failure> {
+        self.netns()
+            .enter(|| spread::spread(to, protocol, count, concurrency, PATIENCE))?
+    }
+
+    /// Opens `count` TCP connections, at most `concurrency` at a time, and keeps them open.
+    ///
+    /// # Errors
+    /// As [`Place::spread`].
+    fn hold(&self, to: SocketAddr, count: usize, concurrency: usize) -> Result<Held, Failure> {
+        self.netns()
+            .enter(|| spread::hold(to, Protocol::Tcp, count, concurrency, PATIENCE))?
+    }
+}
+
+impl Place for Netns {
+    fn netns(&self) -> &Netns {
+        self
+    }
+}
