@@ -3,4 +3,5 @@
 //! The `cargo lab` command (the binary of this package) boots the machine they run in; see
 //! `docs/lab.md`.
 
+pub mod demo;
 pub mod harness;
