@@ -180,7 +180,16 @@ pub fn twenty_thousand_elements_are_one_transaction() -> Result<()> {
     let all = read(&mut table)?;
     let dumped = start.elapsed() - added;
     eprintln!("20,000 elements: added in {added:?}, read in {dumped:?}");
-    ensure!(all == add.into_iter().collect());
+    ensure!(all == add.iter().copied().collect());
+
+    // Even if all of them are refused.
+    let others = add.iter().map(|&element| match element {
+        Element::Service { ip, port, .. } => Ok(service(ip, port.get(), mark(1_000_000)?)),
+        other => Ok(other),
+    });
+    let refused = table.commit(&adding(&others.collect::<Result<Vec<_>>>()?));
+    ensure!(matches!(refused, Err(Error::Element { .. })), "{refused:?}");
+    ensure!(read(&mut table)? == all);
     Ok(())
 }
 

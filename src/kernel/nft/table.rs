@@ -1,0 +1,188 @@
+//! The table itself: made, taken over, read, changed and removed.
+
+use std::io;
+
+use netlink_packet_core::NLM_F_CREATE;
+use netlink_packet_netfilter::nftables::{
+    DataAttribute, ListAttribute, NfTablesMessage, SetElementAttribute, SetElementList,
+    SetElementMessage,
+};
+use netlink_sys::protocols::NETLINK_NETFILTER;
+use nix::errno::Errno;
+
+use super::batch::{Batch, Refused};
+use super::element::Set;
+use super::schema::{self, Request, TABLE};
+use super::{Action, Base, Element, Error, Transaction, chains, dump};
+use crate::kernel::mark::MarkRange;
+use crate::kernel::socket::Socket;
+
+/// The most elements in one message. The list of them is one attribute, so it must stay below
+/// 64 KiB; the longest element, an IPv6 service, takes 48 bytes.
+const ELEMENTS_PER_MESSAGE: usize = 1_000;
+
+/// The table, as the process that owns it sees it.
+#[derive(Debug)]
+pub struct Table {
+    socket: Socket,
+    marks: MarkRange,
+}
+
+impl Table {
+    /// Makes the table in this network namespace, or takes over the one that is there: in one
+    /// transaction all its chains are replaced, while the elements stay.
+    ///
+    /// Sets that hold marks outside of `base.marks`, or anything else that cannot be ours, are
+    /// emptied: such elements are from before a change of the range.
+    pub fn open(base: &Base) -> Result<Self, Error> {
+        let bit = base.masquerade_mark();
+        if bit == 0 || bit & base.marks.mask() != 0 {
+            return Err(Error::MasqueradeBit(base.masquerade_bit));
+        }
+        let socket = Socket::open(NETLINK_NETFILTER).map_err(Error::Unavailable)?;
+        let marks = base.marks;
+        let mut table = Self { socket, marks };
+        let old = dump::chains(&mut table.socket).map_err(Error::Unavailable)?;
+
+        let mut requests = vec![schema::table()];
+        for set in Set::ALL {
+            match table.read(set) {
+                Err(Error::Foreign(_)) => requests.push(schema::flush(set)),
+                Err(Error::Read { source, .. }) if is(&source, Errno::ENOENT) => {}
+                read => drop(read?),
+            }
+        }
+        requests.extend(old.iter().map(|name| schema::flush_chain(name)));
+        requests.extend(old.iter().map(|name| schema::delete_chain(name)));
+        requests.extend(schema::sets());
+        let chains = chains::chains(base);
+        requests.extend(chains.iter().map(schema::chain));
+        requests.extend(chains.into_iter().flat_map(schema::rules));
+        run(&mut table.socket, requests)?;
+        Ok(table)
+    }
+
+    /// Removes the table from this network namespace, if there is one.
+    pub fn delete() -> Result<(), Error> {
+        let mut socket = Socket::open(NETLINK_NETFILTER).map_err(Error::Unavailable)?;
+        match run(&mut socket, vec![schema::delete_table()]) {
+            Err(Error::Refused { source, .. }) if is(&source, Errno::ENOENT) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// All elements, in no order.
+    pub fn elements(&mut self) -> Result<Vec<Element>, Error> {
+        let mut elements = Vec::new();
+        for set in Set::ALL {
+            elements.append(&mut self.read(set)?);
+        }
+        Ok(elements)
+    }
+
+    fn read(&mut self, set: Set) -> Result<Vec<Element>, Error> {
+        let name = set.name();
+        dump::entries(&mut self.socket, set)
+            .map_err(|source| Error::Read { set: name, source })?
+            .into_iter()
+            .map(|(key, value)| {
+                Element::decode(set, &key, value.as_deref(), self.marks).ok_or(Error::Foreign(name))
+            })
+            .collect()
+    }
+
+    /// Removes and adds elements, all or none.
+    pub fn commit(&mut self, transaction: &Transaction) -> Result<(), Error> {
+        match self.attempt(transaction, ELEMENTS_PER_MESSAGE) {
+            // The kernel names the message that it refused. With one element in each, that is the
+            // element.
+            Err(Error::Element { .. }) => self.attempt(transaction, 1),
+            result => result,
+        }
+    }
+
+    /// One transaction, with so many elements in one message.
+    fn attempt(&mut self, transaction: &Transaction, per_message: usize) -> Result<(), Error> {
+        let mut batch = Batch::begin(&mut self.socket);
+        let mut firsts = Vec::new();
+        for (action, elements) in [
+            (Action::Remove, &transaction.remove),
+            (Action::Add, &transaction.add),
+        ] {
+            for set in Set::ALL {
+                let elements: Vec<_> = elements.iter().filter(|it| it.set() == set).collect();
+                for chunk in elements.chunks(per_message) {
+                    firsts.push((action, *chunk[0]));
+                    let flags = match action {
+                        Action::Add => NLM_F_CREATE,
+                        Action::Remove => 0,
+                    };
+                    batch.push(&mut self.socket, flags, message(action, set, chunk));
+                }
+            }
+        }
+        batch
+            .commit(&mut self.socket)
+            .map_err(|refused| match refused {
+                Refused::Request(index, source) => {
+                    let (action, element) = firsts[index];
+                    Error::Element {
+                        action,
+                        element,
+                        source,
+                    }
+                }
+                Refused::Whole(source) => Error::Transaction(source),
+            })
+    }
+}
+
+/// The message that adds elements to a set or removes them.
+fn message(action: Action, set: Set, elements: &[&Element]) -> NfTablesMessage {
+    let elements = elements.iter().map(|element| {
+        let mut attributes = vec![SetElementAttribute::Key(DataAttribute::Value(
+            element.key(),
+        ))];
+        if let (Action::Add, Some(mark)) = (action, element.mark()) {
+            let mark = mark.value().to_ne_bytes().to_vec();
+            attributes.push(SetElementAttribute::Data(DataAttribute::Value(mark)));
+        }
+        ListAttribute::Element(attributes)
+    });
+    let message = SetElementMessage {
+        attributes: vec![
+            SetElementList::Table(TABLE.to_owned()),
+            SetElementList::Set(set.name().to_owned()),
+            SetElementList::Elements(elements.collect()),
+        ],
+    };
+    match action {
+        Action::Add => NfTablesMessage::NewSetElement(message),
+        Action::Remove => NfTablesMessage::DeleteSetElement(message),
+    }
+}
+
+/// Carries out requests as one transaction.
+fn run(socket: &mut Socket, requests: Vec<Request>) -> Result<(), Error> {
+    let mut batch = Batch::begin(socket);
+    let mut subjects = Vec::with_capacity(requests.len());
+    for request in requests {
+        batch.push(socket, request.flags, request.message);
+        subjects.push((request.subject, request.modules));
+    }
+    batch.commit(socket).map_err(|refused| match refused {
+        Refused::Request(index, source) => {
+            let (subject, modules) = subjects.swap_remove(index);
+            Error::Refused {
+                subject,
+                modules,
+                source,
+            }
+        }
+        Refused::Whole(source) => Error::Transaction(source),
+    })
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno as i32)
+}
