@@ -9,6 +9,10 @@ pub const METRICS_PORT: u16 = 10249;
 /// All addresses of both families.
 pub const EVERYWHERE: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
+/// A text that is no address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoAddress;
+
 /// This host's own address, of the family that `bindAddress` names.
 pub fn loopback(bind_address: Option<IpAddr>) -> IpAddr {
     match bind_address {
@@ -18,11 +22,11 @@ pub fn loopback(bind_address: Option<IpAddr>) -> IpAddr {
 }
 
 /// Reads an address to listen on: empty stands for the default, `off` for none; a port that is left
-/// out, or an address, is the default's. `None` where the text is none of these.
-pub fn listen(text: &str, default: SocketAddr) -> Option<Option<SocketAddr>> {
+/// out, or an address, is the default's.
+pub fn listen(text: &str, default: SocketAddr) -> Result<Option<SocketAddr>, NoAddress> {
     match text {
-        "" => Some(Some(default)),
-        "off" => Some(None),
+        "" => Ok(Some(default)),
+        "off" => Ok(None),
         _ => {
             let address = text.parse().ok();
             let address = address.or_else(|| {
@@ -33,7 +37,7 @@ pub fn listen(text: &str, default: SocketAddr) -> Option<Option<SocketAddr>> {
                 let port = text.strip_prefix(':')?.parse().ok()?;
                 Some(SocketAddr::new(EVERYWHERE, port))
             });
-            address.map(Some)
+            address.map(Some).ok_or(NoAddress)
         }
     }
 }
@@ -55,11 +59,11 @@ mod tests {
             ("[::1]:7", "[::1]:7"),
             (":7", "[::]:7"),
         ] {
-            assert_eq!(listen(text, default), Some(wanted.parse().ok()), "{text}");
+            assert_eq!(listen(text, default), Ok(wanted.parse().ok()), "{text}");
         }
-        assert_eq!(listen("off", default), Some(None));
+        assert_eq!(listen("off", default), Ok(None));
         for wrong in ["host:1", "1.2.3.4:70000", "10256", "1.2.3"] {
-            assert_eq!(listen(wrong, default), None, "{wrong}");
+            assert_eq!(listen(wrong, default), Err(NoAddress), "{wrong}");
         }
     }
 }

@@ -8,25 +8,24 @@ use std::time::Duration;
 use ipnet::IpNet;
 use nix::sys::utsname::uname;
 
-use super::address::{EVERYWHERE, HEALTHZ_PORT, METRICS_PORT, listen, loopback};
+use super::address::{EVERYWHERE, HEALTHZ_PORT, METRICS_PORT, NoAddress, listen, loopback};
 use super::file::{self, Configuration};
-use super::{ConfigError, Conntrack, Invalid, IpvsTimeouts, Masquerade, Overrides, Settings};
+use super::timeouts::{conntrack, timeouts};
+use super::{ConfigError, Invalid, Masquerade, Overrides, Settings};
 use crate::kernel::mark::MarkRange;
 use crate::model::{Family, Weight, Weights};
 use crate::plan::Scheduler;
 
-/// The longest time that the kernel takes for a time-out: `INT_MAX / HZ` s, with its fastest clock.
-const MAX_SECONDS: u64 = 2_147_483;
-
 /// What has been found.
-struct Findings<'a> {
+pub struct Findings<'a> {
     origin: &'a str,
     wrong: Vec<Invalid>,
     warnings: Vec<String>,
 }
 
 impl Findings<'_> {
-    fn wrong(&mut self, field: &str, wrong: impl Display, remedy: &str) {
+    /// Notes a wrong value of the file, or of a flag.
+    pub fn wrong(&mut self, field: &str, wrong: impl Display, remedy: &str) {
         self.wrong.push(Invalid {
             origin: if field.starts_with("--") {
                 "command line".to_owned()
@@ -47,10 +46,10 @@ impl Findings<'_> {
 
 /// Checks everything at once, so that a person can correct everything at once.
 pub fn settings(
-    file: Configuration,
+    file: &Configuration,
     origin: &str,
     overrides: &Overrides,
-    unknown: Vec<String>,
+    unknown: &[String],
 ) -> Result<(Settings, Vec<String>), ConfigError> {
     let mut findings = Findings {
         origin,
@@ -64,8 +63,8 @@ pub fn settings(
             format_args!("{unknown}; they have no effect"),
         );
     }
-    version(&file, &mut findings);
-    without_effect(&file, &mut findings);
+    version(file, &mut findings);
+    without_effect(file, &mut findings);
     let bind_address = bind_address(&file.bind_address, &mut findings);
     let marks = marks(file.spillway.mark_range.as_deref(), &mut findings);
     let settings = Settings {
@@ -73,7 +72,7 @@ pub fn settings(
         weights: weights(&file.spillway.weights, &mut findings),
         scheduler: scheduler(&file.ipvs.scheduler, &mut findings),
         marks,
-        masquerade: masquerade(&file, marks, &mut findings),
+        masquerade: masquerade(file, marks, &mut findings),
         pod_cidrs: pod_cidrs(&file.cluster_cidr, &mut findings),
         healthz: address(
             (
@@ -213,7 +212,7 @@ fn address(
     findings: &mut Findings<'_>,
 ) -> Option<SocketAddr> {
     let (field, text) = given.map_or((field, text), |given| (flag, given));
-    listen(text, default).unwrap_or_else(|| {
+    listen(text, default).unwrap_or_else(|NoAddress| {
         let remedy = format!("give an IP address and port like {default}, or \"off\"");
         findings.wrong(field, format_args!("found {text:?}"), &remedy);
         None
@@ -337,62 +336,4 @@ fn pod_cidrs(text: &str, findings: &mut Findings<'_>) -> Vec<IpNet> {
         }
     }
     cidrs
-}
-
-/// A time-out in whole seconds; 0 leaves the kernel's.
-fn seconds(
-    field: &str,
-    duration: Option<kube::core::Duration>,
-    findings: &mut Findings<'_>,
-) -> Option<Duration> {
-    let duration = duration?;
-    let length = Duration::from(duration);
-    if duration.is_negative() || length.as_secs() > MAX_SECONDS {
-        let remedy = format!("give 0s (leave it to the kernel) to {MAX_SECONDS}s");
-        findings.wrong(field, format_args!("found {duration:?}"), &remedy);
-        return None;
-    }
-    let whole = length.as_secs() + u64::from(length.subsec_nanos() > 0);
-    (whole > 0).then(|| Duration::from_secs(whole))
-}
-
-fn timeouts(file: &file::Ipvs, findings: &mut Findings<'_>) -> IpvsTimeouts {
-    IpvsTimeouts {
-        tcp: seconds("ipvs.tcpTimeout", file.tcp_timeout, findings),
-        tcp_fin: seconds("ipvs.tcpFinTimeout", file.tcp_fin_timeout, findings),
-        udp: seconds("ipvs.udpTimeout", file.udp_timeout, findings),
-    }
-}
-
-fn conntrack(file: &file::Conntrack, findings: &mut Findings<'_>) -> Conntrack {
-    let default = Conntrack::default();
-    let mut timeout = |field, given: Option<_>, default| match given {
-        None => default,
-        given => seconds(field, given, findings),
-    };
-    Conntrack {
-        max_per_core: match file.max_per_core {
-            None => default.max_per_core,
-            Some(0) => None,
-            given => given,
-        },
-        min: file.min.unwrap_or(default.min),
-        tcp_established: timeout(
-            "conntrack.tcpEstablishedTimeout",
-            file.tcp_established_timeout,
-            default.tcp_established,
-        ),
-        tcp_close_wait: timeout(
-            "conntrack.tcpCloseWaitTimeout",
-            file.tcp_close_wait_timeout,
-            default.tcp_close_wait,
-        ),
-        udp: timeout("conntrack.udpTimeout", file.udp_timeout, default.udp),
-        udp_stream: timeout(
-            "conntrack.udpStreamTimeout",
-            file.udp_stream_timeout,
-            default.udp_stream,
-        ),
-        tcp_be_liberal: file.tcp_be_liberal,
-    }
 }

@@ -7,6 +7,7 @@ mod address;
 mod check;
 mod file;
 mod settings;
+mod timeouts;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,7 @@ pub fn load(
     overrides: &Overrides,
 ) -> Result<(Settings, Vec<String>), ConfigError> {
     let Some(path) = path else {
-        return check::settings(file::Configuration::default(), "", overrides, Vec::new());
+        return check::settings(&file::Configuration::default(), "", overrides, &[]);
     };
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
         path: path.into(),
@@ -77,7 +78,7 @@ fn parse(
         path: path.into(),
         source: Box::new(source),
     })?;
-    check::settings(file, &path.display().to_string(), overrides, unknown)
+    check::settings(&file, &path.display().to_string(), overrides, &unknown)
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ pub struct Overrides {
     /// Name of the Node that the agent runs on [default: hostnameOverride, or the host name]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
-    /// Address for /healthz and /livez, or "off" [default: [::]:10256]
+    /// Address for /healthz and /livez, or "off" [default: port 10256 of all]
     #[arg(long, value_name = "ADDRESS")]
     pub healthz_bind_address: Option<String>,
     /// Address for /metrics, or "off" [default: 127.0.0.1:10249]

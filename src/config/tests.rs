@@ -127,7 +127,7 @@ spillway: {weights: {node: 65535, cluster: 1}, markRange: 0x20000000/4, drainSec
         [65535, 30, 1]
     );
     assert_eq!(settings.marks, MarkRange::new(0x2000_0000, 4).unwrap());
-    assert_eq!(settings.drain, Duration::from_secs(60));
+    assert_eq!(settings.drain, Duration::from_mins(1));
 }
 
 #[test]

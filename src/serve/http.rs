@@ -22,7 +22,7 @@ pub type Answer = Response<Full<Bytes>>;
 pub const JSON: &str = "application/json";
 /// Plain text.
 pub const TEXT: &str = "text/plain; charset=utf-8";
-/// Metrics in the OpenMetrics text format.
+/// Metrics in the `OpenMetrics` text format.
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Clients at a time. The health port is open to the network: strangers must not fill the memory.

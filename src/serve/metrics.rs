@@ -226,7 +226,7 @@ impl Metrics {
         self.livez.get_or_create(&ByCode { code }).inc();
     }
 
-    /// All metrics in the OpenMetrics text format.
+    /// All metrics in the `OpenMetrics` text format.
     pub fn encode(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail, and neither do the metrics.

@@ -16,7 +16,7 @@ fn time(seconds: u64) -> SystemTime {
 
 /// A healthy agent that has been programmed at second 0.
 fn healthy() -> Health {
-    let health = Health::new(Duration::from_secs(60));
+    let health = Health::new(Duration::from_mins(1));
     health.node_eligible(true);
     health.synced(Family::V4, time(0));
     health.synced(Family::V6, time(0));

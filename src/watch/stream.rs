@@ -174,5 +174,5 @@ fn brief(error: &watcher::Error) -> String {
 }
 
 #[cfg(test)]
-#[path = "stream_tests.rs"]
+#[path = "stream_tests/mod.rs"]
 mod tests;

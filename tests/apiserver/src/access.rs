@@ -222,7 +222,7 @@ pub fn authorise(
 
 /// What roles grant to a user and none of these requests made use of: a tight role leaves nothing.
 pub fn unused(store: &mut Store, user: &User, requests: &[Recorded]) -> BTreeSet<Grant> {
-    let used = |grant: &Grant| {
+    let exercised = |grant: &Grant| {
         requests
             .iter()
             .filter(|request| request.user == user.name)
@@ -239,6 +239,6 @@ pub fn unused(store: &mut Store, user: &User, requests: &[Recorded]) -> BTreeSet
             })
     };
     let mut grants = grants(store, user, None);
-    grants.retain(|grant| !used(grant));
+    grants.retain(|grant| !exercised(grant));
     grants
 }

@@ -1,7 +1,7 @@
 //! An in-memory Kubernetes API server for tests and demonstrations.
 //!
 //! It speaks the real protocol as far as clients that list, watch and write objects can tell:
-//! resource versions, bookmarks, WatchList, selectors, chunked lists, conflicts, RBAC. It knows a
+//! resource versions, bookmarks, streaming lists, selectors, chunked lists, conflicts, RBAC. It knows a
 //! fixed table of [kinds] but no schemas: nothing is validated, defaulted or allocated, no
 //! controller runs, and namespaces need not exist.
 //!

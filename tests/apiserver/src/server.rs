@@ -157,12 +157,13 @@ impl Accepting {
     /// The socket stays the same one since a new one might not be in its network namespace.
     fn close(&self) -> io::Result<()> {
         let socket = SockRef::from(&self.listener);
-        // Linux: ends the listening state. A port that was picked by the kernel is given back.
+        // Linux: ends the listening state, and gives a port back that the kernel had picked.
         socket.shutdown(Shutdown::Both)?;
-        if self.listener.local_addr()?.port() == 0 {
-            socket.bind(&self.address.into())?;
+        match socket.bind(&self.address.into()) {
+            // It still has its port.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            bound => bound,
         }
-        Ok(())
     }
 }
 

@@ -31,7 +31,7 @@ impl Default for Config {
         Self {
             rbac: false,
             watch_list: true,
-            bookmark_interval: Duration::from_secs(60),
+            bookmark_interval: Duration::from_mins(1),
             without_token: User::anonymous(),
         }
     }

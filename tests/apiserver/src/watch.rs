@@ -21,7 +21,7 @@ use crate::shared::{CutOff, Shared, State};
 use crate::store::Change;
 
 /// What a watch without `timeoutSeconds` gets: kube-apiserver's `--min-request-timeout`.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(30);
 /// Lines are sent together up to this size, in bytes.
 const FRAME: usize = 64 * 1024;
 /// Changes that are read from the history at a time.
