@@ -34,7 +34,7 @@ struct Common {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the tests whose name (AREA::MODULE::TEST) contains FILTER; all by default.
+    /// Run the tests whose name (`AREA::MODULE::TEST`) contains FILTER; all by default.
     ///
     /// A FILTER that begins with the name of a kernel test program, such as `kernel::nft`, is about
     /// that program alone.
@@ -42,6 +42,20 @@ enum Command {
         /// A part of the names of the tests to run.
         #[arg(default_value = "")]
         filter: String,
+    },
+    /// Open a shell in the machine, or run a command there.
+    Shell {
+        /// The command, as one would type it.
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// Show what Spillway does.
+    Demo,
+    /// Run the kernel benchmarks whose name contains NAME; all by default.
+    Bench {
+        /// A part of the names of the benchmarks to run.
+        #[arg(default_value = "")]
+        name: String,
     },
     /// What runs inside of the machine.
     #[command(subcommand, hide = true)]
@@ -54,6 +68,10 @@ enum Guest {
     Boot { job: PathBuf },
     /// The first process in namespaces of this machine.
     Native { job: PathBuf },
+    /// A script of a person's shell.
+    Shell { script: String },
+    /// The demo.
+    Demo,
 }
 
 /// Does what the command line asks for.
@@ -64,17 +82,30 @@ pub fn run() -> anyhow::Result<ExitCode> {
         verbose: common.verbose,
         limit: Duration::from_secs(common.limit),
     };
-    match command {
-        Command::Test { filter } => {
-            let good = run::test::run(&options, &filter)?;
-            Ok(if good {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            })
-        }
-        Command::Guest(Guest::Boot { job }) => guest::boot(&job).map(|()| ExitCode::SUCCESS),
-        Command::Guest(Guest::Native { job }) => guest::native(&job).map(|()| ExitCode::SUCCESS),
+    Ok(match command {
+        Command::Test { filter } => all_good(run::test::run(&options, &filter)?),
+        Command::Bench { name } => all_good(run::bench::run(&options, &name)?),
+        Command::Shell { command } => run::shell::shell(&options, &command)?.into(),
+        Command::Demo => run::shell::demo(&options)?.into(),
+        Command::Guest(guest) => inside(&guest)?,
+    })
+}
+
+fn inside(guest: &Guest) -> anyhow::Result<ExitCode> {
+    match guest {
+        Guest::Boot { job } => guest::boot(job)?,
+        Guest::Native { job } => guest::native(job)?,
+        Guest::Shell { script } => return guest::shell::run(script),
+        Guest::Demo => lab::demo::run()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn all_good(good: bool) -> ExitCode {
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Outside the lab the tests are reported as ignored: they would change the machine's kernel.
 
+pub mod bench;
 mod limit;
 pub mod namespace;
 
@@ -75,14 +76,15 @@ fn log_to_stdout() {
 #[cfg(test)]
 mod tests {
     mod inner {
-        pub fn does_nothing() -> anyhow::Result<()> {
-            Ok(())
+        pub fn fails() -> anyhow::Result<()> {
+            anyhow::bail!("as it should")
         }
     }
 
     #[test]
     fn a_test_is_named_by_its_path() {
-        let [(name, _)] = crate::tests![inner::does_nothing];
-        assert_eq!(name, "inner::does_nothing");
+        let [(name, test)] = crate::tests![inner::fails];
+        assert_eq!(name, "inner::fails");
+        assert!(test().is_err());
     }
 }

@@ -3,6 +3,7 @@
 //! The `cargo lab` command (the binary of this package) boots the machine they run in; see
 //! `docs/lab.md`.
 
+pub mod demo;
 pub mod harness;
 pub mod traffic;
 pub mod world;

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("lab: {error:?}");
+            eprintln!("lab: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -99,9 +99,9 @@ mod tests {
     use super::*;
 
     const PATIENCE: Patience = Patience {
-        first: Duration::from_secs(60),
-        silence: Duration::from_secs(60),
-        total: Duration::from_secs(60),
+        first: Duration::from_mins(1),
+        silence: Duration::from_mins(1),
+        total: Duration::from_mins(1),
     };
     const SOON: Duration = Duration::from_millis(200);
 

@@ -59,3 +59,10 @@ pub enum Notice {
         status: String,
     },
 }
+
+impl Notice {
+    /// The notice that a line is, if it is one.
+    pub fn in_line(line: &str) -> Option<Self> {
+        serde_json::from_str(line).ok()
+    }
+}

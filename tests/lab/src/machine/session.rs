@@ -14,10 +14,6 @@ use super::job::{Job, Task};
 use super::terminal::Restored;
 use super::{Kind, Machine, native, qemu};
 
-/// A test that hangs is reported by its program after two minutes: longer silence than that means
-/// that the program itself hangs.
-const SILENCE: Duration = Duration::from_mins(3);
-
 /// A machine with nothing else to do is up in six seconds.
 const BOOT: Duration = Duration::from_mins(2);
 
@@ -43,8 +39,14 @@ impl<'a> Session<'a> {
     }
 
     /// Runs a task to its end and hands every line that it prints to `each`. Returns the exit code
-    /// of the first program that failed, or 0; fails if the task did not come to its end.
-    pub fn run(&self, task: Task, mut each: impl FnMut(&str)) -> anyhow::Result<u8> {
+    /// of the first program that failed, or 0; fails if the task did not come to its end, or was
+    /// silent for as long as `silence`.
+    pub fn run(
+        &self,
+        task: Task,
+        silence: Duration,
+        mut each: impl FnMut(&str),
+    ) -> anyhow::Result<u8> {
         let mut log = File::create(self.folder().join("output.log"))?;
         let mut child = self
             .command(task, false)?
@@ -54,7 +56,7 @@ impl<'a> Session<'a> {
             .context("start the machine")?;
         let patience = Patience {
             first: BOOT,
-            silence: SILENCE,
+            silence,
             total: self.machine.limit,
         };
         let outcome = follow(&mut child, patience, |line| {

@@ -29,13 +29,13 @@ pub fn is_there() -> bool {
     stdin().is_terminal()
 }
 
-/// Rows and columns, as the arguments of `stty`.
-pub fn size() -> Option<[String; 4]> {
+/// Rows and columns, as arguments of `stty`.
+pub fn size() -> Option<String> {
     let output = Command::new("stty")
         .arg("size")
         .stdin(std::process::Stdio::inherit())
         .output();
     let text = String::from_utf8(output.ok()?.stdout).ok()?;
     let (rows, columns) = text.trim().split_once(' ')?;
-    Some(["rows", rows, "cols", columns].map(str::to_owned))
+    Some(format!("rows {rows} cols {columns}"))
 }

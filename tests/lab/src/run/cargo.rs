@@ -22,7 +22,6 @@ pub struct Workspace {
 
 #[derive(Deserialize)]
 struct Package {
-    name: String,
     manifest_path: PathBuf,
     targets: Vec<Target>,
 }
@@ -79,11 +78,6 @@ impl Workspace {
     /// Where the lab keeps its files.
     pub fn lab_folder(&self) -> PathBuf {
         self.target_directory.join("lab")
-    }
-
-    /// The names of the packages.
-    pub fn packages(&self) -> impl Iterator<Item = &str> {
-        self.packages.iter().map(|package| package.name.as_str())
     }
 
     /// The names of the root package's targets of a kind: `test`, `bench`.

@@ -1,8 +1,10 @@
 //! What `cargo lab` can do.
 
+pub mod bench;
 mod cargo;
 mod host;
 mod report;
+pub mod shell;
 mod stream;
 pub mod test;
 
@@ -13,7 +15,7 @@ use std::time::Duration;
 use cargo::{Built, Workspace};
 
 use crate::machine::Machine;
-use crate::machine::job::{Program, Task};
+use crate::machine::job::{Notice, Program, Task};
 
 /// What all of it has in common.
 pub struct Options {
@@ -36,14 +38,21 @@ impl Options {
     }
 }
 
-/// What programs in the machine may know of the environment here.
-const ENVIRONMENT: [&str; 7] = [
+/// Prints what a program in the machine prints.
+fn show(line: &str) {
+    if Notice::in_line(line).is_none() {
+        println!("{line}");
+    }
+}
+
+/// What programs in the machine may know of the environment here. Not `RUST_BACKTRACE`: reading
+/// debug information takes seconds on an emulated processor.
+const ENVIRONMENT: [&str; 6] = [
     "PATH",
     "HOME",
     "TERM",
     "LANG",
     "RUST_LOG",
-    "RUST_BACKTRACE",
     lab::harness::LIMIT,
 ];
 

@@ -22,7 +22,8 @@ const SHOWN_LINES: usize = 200;
 struct Event {
     #[serde(rename = "type")]
     kind: String,
-    event: String,
+    #[serde(rename = "event")]
+    what: String,
     name: Option<String>,
     stdout: Option<String>,
 }
@@ -52,7 +53,7 @@ impl<'a> Stream<'a> {
 
     /// Takes the next line.
     pub fn line(&mut self, line: &str) {
-        if let Ok(notice) = serde_json::from_str::<Notice>(line) {
+        if let Some(notice) = Notice::in_line(line) {
             self.notice(notice);
         } else if let Some((text, event)) = event_in(line) {
             if !text.is_empty() {
@@ -95,16 +96,16 @@ impl<'a> Stream<'a> {
         let (Some(name), "test") = (event.name, event.kind.as_str()) else {
             return;
         };
-        match event.event.as_str() {
+        match event.what.as_str() {
             "started" => {
                 self.output.clear();
                 self.running = Some((name, Instant::now()));
             }
-            "ok" => self.ended(&name, Outcome::Passed),
-            "ignored" => self.ended(&name, Outcome::Ignored),
+            "ok" => self.ended(&name, &Outcome::Passed),
+            "ignored" => self.ended(&name, &Outcome::Ignored),
             _ => {
                 let why = self.failure(event.stdout.as_deref().map_or("", message));
-                self.ended(&name, why);
+                self.ended(&name, &why);
             }
         }
     }
@@ -124,7 +125,7 @@ impl<'a> Stream<'a> {
         if let Some((name, _)) = &self.running {
             let name = name.clone();
             let outcome = self.failure(why);
-            self.ended(&name, outcome);
+            self.ended(&name, &outcome);
         }
     }
 
@@ -138,10 +139,10 @@ impl<'a> Stream<'a> {
         Outcome::Failed(text)
     }
 
-    fn ended(&mut self, name: &str, outcome: Outcome) {
+    fn ended(&mut self, name: &str, outcome: &Outcome) {
         let time = self.running.take().map(|(_, start)| start.elapsed());
         self.pending.remove(name);
-        self.report.add(name, &outcome, time);
+        self.report.add(name, outcome, time);
     }
 }
 

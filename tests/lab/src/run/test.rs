@@ -1,6 +1,7 @@
 //! `cargo lab test`: unit tests here, kernel tests in the machine, one sum of both.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::cargo::{Built, Workspace};
 use super::report::Report;
@@ -8,6 +9,10 @@ use super::stream::Stream;
 use super::{Options, host, task};
 use crate::machine::job::Program;
 use crate::machine::step::step;
+
+/// A test that hangs is reported by its program after two minutes: longer silence than that means
+/// that the program itself hangs.
+const SILENCE: Duration = Duration::from_mins(3);
 
 /// Runs the tests whose full name, `AREA::MODULE::TEST`, has `filter` in it. Returns whether all
 /// passed.
@@ -96,10 +101,12 @@ fn in_machine(
     let machine = options.machine(workspace)?;
     let session = machine.session()?;
     let mut stream = Stream::new(report, pending, options.verbose);
-    let outcome = session.run(task(workspace, built, programs), |line| stream.line(line));
+    let outcome = session.run(task(workspace, built, programs), SILENCE, |line| {
+        stream.line(line);
+    });
     match outcome {
         Ok(_) => stream.end("the machine's work ended without it"),
-        Err(error) => stream.end(&format!("{error:?}")),
+        Err(error) => stream.end(&format!("{error:#}")),
     }
     Ok(())
 }

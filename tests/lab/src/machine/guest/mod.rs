@@ -3,6 +3,7 @@
 mod boot;
 mod mounts;
 mod programs;
+pub mod shell;
 
 use std::fs;
 use std::io::stdout;

@@ -1,0 +1,15 @@
+//! The shell that a person gets in the machine.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Context;
+
+/// Runs a script by the shell; its exit code.
+pub fn run(script: &str) -> anyhow::Result<ExitCode> {
+    let status = Command::new("bash")
+        .args(["-c", script])
+        .status()
+        .context("start bash")?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
