@@ -66,6 +66,8 @@ enum State {
 #[derive(Debug)]
 pub struct Echo {
     state: watch::Sender<State>,
+    /// Closed once every socket is that new clients come to.
+    open: watch::Sender<()>,
 }
 
 impl Echo {
@@ -73,21 +75,26 @@ impl Echo {
     pub fn start(runtime: &Runtime, name: &str, bound: Bound) -> io::Result<Self> {
         let name: Arc<str> = name.into();
         let (state, watched) = watch::channel(State::Serving);
+        let (open, still_open) = watch::channel(());
         let _context = runtime.enter();
         for listener in bound.listeners {
             let listener = TcpListener::from_std(listener)?;
-            runtime.spawn(listen(listener, name.clone(), watched.clone()));
+            let (name, state, open) = (name.clone(), watched.clone(), still_open.clone());
+            runtime.spawn(listen((listener, open), name, state));
         }
         for socket in bound.datagrams {
             let socket = UdpSocket::from_std(socket)?;
-            runtime.spawn(answer_datagrams(socket, name.clone(), watched.clone()));
+            let (name, state, open) = (name.clone(), watched.clone(), still_open.clone());
+            runtime.spawn(answer_datagrams((socket, open), name, state));
         }
-        Ok(Self { state })
+        Ok(Self { state, open })
     }
 
-    /// Closes the sockets that new clients come to; open connections go on being answered.
-    pub fn stop_listening(&self) {
+    /// Closes the sockets that new clients come to; returns when they are closed. Open connections
+    /// go on being answered.
+    pub fn stop_listening(&self, runtime: &Runtime) {
         self.state.send_replace(State::Closed);
+        runtime.block_on(self.open.closed());
     }
 
     /// Closes everything; returns when it is closed.
@@ -97,13 +104,16 @@ impl Echo {
     }
 }
 
+/// A socket that new clients come to, with a sign of life that ends with it.
+type Open<T> = (T, watch::Receiver<()>);
+
 /// Accepts connections and answers them until told to stop.
-async fn listen(listener: TcpListener, name: Arc<str>, mut state: watch::Receiver<State>) {
+async fn listen(listener: Open<TcpListener>, name: Arc<str>, mut state: watch::Receiver<State>) {
     let mut connections = JoinSet::new();
     let accepting = async {
         loop {
             // A client that has given up already makes `accept` fail; the next one may be fine.
-            if let Ok((stream, client)) = listener.accept().await {
+            if let Ok((stream, client)) = listener.0.accept().await {
                 connections.spawn(answer_lines(stream, client, name.clone()));
                 while connections.try_join_next().is_some() {}
             }
@@ -132,13 +142,20 @@ async fn answer_lines(mut stream: TcpStream, client: SocketAddr, name: Arc<str>)
     }
 }
 
-async fn answer_datagrams(socket: UdpSocket, name: Arc<str>, mut state: watch::Receiver<State>) {
+async fn answer_datagrams(
+    socket: Open<UdpSocket>,
+    name: Arc<str>,
+    mut state: watch::Receiver<State>,
+) {
     let mut datagram = [0; DATAGRAM_BYTES];
     let answering = async {
         loop {
             // An answer that nobody took (ICMP) shows as an error here; it ends nothing.
-            if let Ok((_, client)) = socket.recv_from(&mut datagram).await {
-                let _ = socket.send_to(line(&name, client).as_bytes(), client).await;
+            if let Ok((_, client)) = socket.0.recv_from(&mut datagram).await {
+                let _ = socket
+                    .0
+                    .send_to(line(&name, client).as_bytes(), client)
+                    .await;
             }
         }
     };

@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use anyhow::{Context, Result};
 use ipnet::IpNet;
 use nix::net::if_::if_nametoindex;
-use rtnetlink::packet_route::address::AddressScope;
+use rtnetlink::packet_route::address::{AddressHeaderFlags, AddressScope};
 use rtnetlink::packet_route::link::{InfoData, InfoVeth};
 use rtnetlink::packet_route::route::{RouteScope, RouteType};
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, RouteMessageBuilder};
@@ -143,7 +143,13 @@ impl Net {
                 .handle
                 .address()
                 .add(index(link)?, net.addr(), net.prefix_len());
-            request.message_mut().header.scope = scope;
+            let header = &mut request.message_mut().header;
+            header.scope = scope;
+            if net.addr().is_ipv6() {
+                // Even with detection off an address is tentative, and so no use as a source,
+                // until a kernel worker has come round to it.
+                header.flags = AddressHeaderFlags::Nodad;
+            }
             self.runtime
                 .block_on(request.execute())
                 .with_context(|| format!("put {net} on {link}"))?;

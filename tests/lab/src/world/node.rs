@@ -131,7 +131,7 @@ impl Pod {
     /// Refuses new clients; open connections go on being answered.
     pub fn stop_listening(&self) {
         if let Some(echo) = &self.echo {
-            echo.stop_listening();
+            echo.stop_listening(&self.runtime);
         }
     }
 
