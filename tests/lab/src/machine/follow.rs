@@ -24,10 +24,10 @@ pub enum Hang {
     #[error("did not come up within {} s", .0.as_secs())]
     Boot(Duration),
     /// The job went silent.
-    #[error("hung: said nothing for {} s", .0.as_secs())]
+    #[error("hung: it said nothing for {} s", .0.as_secs())]
     Silent(Duration),
     /// The job goes on and on.
-    #[error("cut off: not done after {} s", .0.as_secs())]
+    #[error("was not done after {} s", .0.as_secs())]
     Late(Duration),
 }
 

@@ -40,6 +40,9 @@ pub struct Job {
     pub modules: PathBuf,
 }
 
+/// How a notice begins.
+const NOTICE: &str = r#"{"lab":"#;
+
 /// What the guest says about a job, one a line, amid the output of the programs.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "lab", rename_all = "lowercase")]
@@ -61,8 +64,23 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// The notice that a line is, if it is one.
-    pub fn in_line(line: &str) -> Option<Self> {
-        serde_json::from_str(line).ok()
+    /// The notice at the end of a line, and what a program left before it without ending the line.
+    pub fn in_line(line: &str) -> Option<(&str, Self)> {
+        let (text, notice) = line.split_at(line.rfind(NOTICE)?);
+        Some((text, serde_json::from_str(notice).ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_is_found_behind_an_unfinished_line() {
+        let line = serde_json::to_string(&Notice::Up).expect("it is plain data");
+        assert_eq!(Notice::in_line(&line), Some(("", Notice::Up)));
+        let line = format!("half a line{line}");
+        assert_eq!(Notice::in_line(&line), Some(("half a line", Notice::Up)));
+        assert_eq!(Notice::in_line(r#"{"lab": true}"#), None);
     }
 }

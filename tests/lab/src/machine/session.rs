@@ -107,7 +107,9 @@ impl<'a> Session<'a> {
     }
 
     fn last_words(&self) -> String {
-        let console = self.folder.console_tail(CONSOLE_LINES);
-        format!("; its console ends with:\n{console}")
+        match self.folder.console_tail(CONSOLE_LINES).trim() {
+            "" => "; its console is empty".to_owned(),
+            console => format!("; its console ends with:\n{console}"),
+        }
     }
 }

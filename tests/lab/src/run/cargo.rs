@@ -2,7 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
@@ -70,8 +70,7 @@ struct Profile {
 impl Workspace {
     /// The workspace that this is called in.
     pub fn find() -> anyhow::Result<Self> {
-        let metadata =
-            output_of(tied("TERM", cargo()).args(["metadata", "--no-deps", "--format-version=1"]))?;
+        let metadata = output_of(cargo().args(["metadata", "--no-deps", "--format-version=1"]))?;
         Ok(serde_json::from_str(&metadata)?)
     }
 
@@ -94,7 +93,7 @@ impl Workspace {
     /// Builds by `cargo ARGUMENTS` and tells what came out of it. Compiler messages go to standard
     /// error.
     pub fn build(&self, arguments: &[&str]) -> anyhow::Result<Vec<Built>> {
-        let output = tied("TERM", cargo())
+        let output = cargo()
             .args(arguments)
             .arg("--message-format=json-render-diagnostics")
             .current_dir(&self.root)
@@ -137,9 +136,20 @@ fn built(line: &str) -> Option<anyhow::Result<Built>> {
     }))
 }
 
-/// Cargo tells the programs that it runs where it is.
-fn cargo() -> PathBuf {
-    env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
+/// Cargo, as if the lab had been started without it.
+///
+/// `cargo run` describes the lab's own package in the environment. Some build scripts ask to run
+/// again when that changes, and with them everything that depends on them would.
+fn cargo() -> Command {
+    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = tied("TERM", program);
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 #[cfg(test)]

@@ -40,8 +40,10 @@ impl Options {
 
 /// Prints what a program in the machine prints.
 fn show(line: &str) {
-    if Notice::in_line(line).is_none() {
-        println!("{line}");
+    match Notice::in_line(line) {
+        Some(("", _)) => {}
+        Some((text, _)) => println!("{text}"),
+        None => println!("{line}"),
     }
 }
 

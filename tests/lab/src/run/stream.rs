@@ -53,43 +53,48 @@ impl<'a> Stream<'a> {
 
     /// Takes the next line.
     pub fn line(&mut self, line: &str) {
-        if let Some(notice) = Notice::in_line(line) {
+        if let Some((text, notice)) = Notice::in_line(line) {
+            self.unfinished(text);
             self.notice(notice);
         } else if let Some((text, event)) = event_in(line) {
-            if !text.is_empty() {
-                self.text(text);
-            }
+            self.unfinished(text);
             self.event(event);
         } else {
             self.text(line);
         }
     }
 
-    /// Ends the run: tests without a result have failed, because of `why`.
+    /// Ends the run: tests without a result have failed, the first of them because of `why`.
     pub fn end(mut self, why: &str) {
-        self.interrupted(why);
-        for name in mem::take(&mut self.pending) {
-            let outcome = Outcome::Failed(format!("not run: {why}"));
-            self.report.add(&name, &outcome, None);
+        if self.running.is_none() {
+            self.running = self
+                .pending
+                .first()
+                .map(|name| (name.clone(), Instant::now()));
         }
+        self.interrupted(why);
+        let pending = mem::take(&mut self.pending);
+        self.not_run(pending);
     }
 
     fn notice(&mut self, notice: Notice) {
         if let Notice::Ended { program, status } = notice {
-            let why = format!("the test program ended: {status}");
-            self.interrupted(&why);
+            self.interrupted(&format!("the test program ended: {status}"));
             let prefix = format!("{program}::");
             let (lost, pending) = mem::take(&mut self.pending)
                 .into_iter()
                 .partition(|name| name.starts_with(&prefix));
             self.pending = pending;
-            let lost: BTreeSet<String> = lost;
-            for name in lost {
-                self.report
-                    .add(&name, &Outcome::Failed(format!("not run: {why}")), None);
-            }
+            self.not_run(lost);
         }
         self.output.clear();
+    }
+
+    fn not_run(&mut self, names: BTreeSet<String>) {
+        for name in names {
+            self.report
+                .add(&name, &Outcome::Failed("not run".to_owned()), None);
+        }
     }
 
     fn event(&mut self, event: Event) {
@@ -107,6 +112,12 @@ impl<'a> Stream<'a> {
                 let why = self.failure(event.stdout.as_deref().map_or("", message));
                 self.ended(&name, &why);
             }
+        }
+    }
+
+    fn unfinished(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.text(text);
         }
     }
 
@@ -209,7 +220,8 @@ mod tests {
 
     #[test]
     fn tests_that_a_dead_program_leaves_have_failed() {
-        let report = report_of(&[A_STARTED, KERNEL_ENDED, C_STARTED, C_OK], "the end");
+        let glued = format!("half a line{KERNEL_ENDED}");
+        let report = report_of(&[A_STARTED, &glued, C_STARTED, C_OK], "the end");
         assert_eq!(
             report,
             "failed:\n    kernel::a\n    kernel::b\n1 passed, 2 failed"
