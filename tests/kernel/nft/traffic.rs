@@ -1,0 +1,184 @@
+//! What the table does to packets by itself. None of this needs IPVS.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::num::NonZeroU16;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use spillway::kernel::nft::{Element, Table, Transaction};
+use spillway::model::{Family, Protocol};
+
+use super::{VIP, VIP6, adding, base, mark, nft, service};
+
+const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+pub fn host_ports_are_closed_on_virtual_addresses() -> Result<()> {
+    let mut table = node()?;
+    for (family, vip) in [("0.0.0.0", VIP), ("::", VIP6)] {
+        let listener = TcpListener::bind((family, 0))?;
+        let port = listener.local_addr()?.port();
+        ensure!(connect(vip, port).is_ok());
+        table.commit(&adding(&[Element::Vip(vip)]))?;
+        ensure!(connect(vip, port) == Err(ErrorKind::ConnectionRefused));
+        ensure!(datagram(vip, port)? == Err(ErrorKind::ConnectionRefused));
+    }
+    let listener = TcpListener::bind(("0.0.0.0", 0))?;
+    ensure!(connect(NODE, listener.local_addr()?.port()).is_ok());
+    Ok(())
+}
+
+pub fn a_verdict_mark_refuses_or_drops() -> Result<()> {
+    let mut table = node()?;
+    let listener = TcpListener::bind(("0.0.0.0", 0))?;
+    let port = listener.local_addr()?.port();
+    let node_port = |mark| Element::NodePort {
+        family: Family::V4,
+        protocol: Protocol::Tcp,
+        port: NonZeroU16::new(port).unwrap_or(NonZeroU16::MIN),
+        mark,
+    };
+    let marks = base().marks;
+    for (mark, kind) in [
+        (marks.reject(), ErrorKind::ConnectionRefused),
+        (marks.drop(), ErrorKind::TimedOut),
+    ] {
+        let elements = [
+            service(VIP, 80, mark),
+            service(VIP6, 80, mark),
+            node_port(mark),
+        ];
+        table.commit(&adding(&elements))?;
+        for (ip, port) in [(VIP, 80), (VIP6, 80), (NODE, port)] {
+            ensure!(connect(ip, port) == Err(kind), "{ip} {mark}");
+        }
+        // Node ports are not for loopback addresses.
+        ensure!(connect(Ipv4Addr::LOCALHOST.into(), port).is_ok());
+        table.commit(&Transaction {
+            remove: elements.into(),
+            add: Vec::new(),
+        })?;
+    }
+    ensure!(connect(NODE, port).is_ok());
+    Ok(())
+}
+
+pub fn without_a_virtual_server_the_neighbours_mark_comes_back_and_the_host_stays_closed()
+-> Result<()> {
+    let mut table = node()?;
+    let listener = TcpListener::bind(("0.0.0.0", 0))?;
+    let port = listener.local_addr()?.port();
+    let number = NonZeroU16::new(port).context("a port")?;
+    let node_port = Element::NodePort {
+        family: Family::V4,
+        protocol: Protocol::Tcp,
+        port: number,
+        mark: mark(2)?,
+    };
+    table.commit(&adding(&[
+        node_port,
+        Element::Vip(VIP),
+        service(VIP, port, mark(2)?),
+    ]))?;
+    neighbour()?;
+    ensure!(connect(NODE, port).is_ok());
+    ensure!(connect(VIP, port) == Err(ErrorKind::ConnectionRefused));
+    ensure!(packets("ours")? >= 2);
+    ensure!(packets("neighbour")? >= 1);
+    ensure!(packets("escaped")? == 0);
+    Ok(())
+}
+
+pub fn when_too_many_marks_are_borrowed_the_mark_is_lost_but_not_the_packet() -> Result<()> {
+    let mut table = node()?;
+    let listener = TcpListener::bind(("0.0.0.0", 0))?;
+    let port = listener.local_addr()?.port();
+    table.commit(&adding(&[Element::NodePort {
+        family: Family::V4,
+        protocol: Protocol::Tcp,
+        port: NonZeroU16::new(port).context("a port")?,
+        mark: mark(2)?,
+    }]))?;
+    for start in (0..65_536).step_by(2_048) {
+        let elements: Vec<_> = (start..start + 2_048)
+            .map(|id| format!("{id:#x} timeout 1h : 0x1"))
+            .collect();
+        let elements = elements.join(", ");
+        nft(&format!(
+            "add element inet spillway borrowed {{ {elements} }}"
+        ))?;
+    }
+    neighbour()?;
+    ensure!(connect(NODE, port).is_ok());
+    ensure!(packets("ours")? >= 1);
+    ensure!(packets("neighbour")? == 0);
+    ensure!(packets("escaped")? == 0);
+    Ok(())
+}
+
+/// Another owner of marks: gives one to every connection that leaves, and counts what becomes of it.
+fn neighbour() -> Result<()> {
+    for command in [
+        "add table inet neighbour",
+        "add chain inet neighbour before { type filter hook output priority -150; }",
+        "add chain inet neighbour between { type filter hook output priority -110; }",
+        "add chain inet neighbour after { type filter hook output priority -80; }",
+        "add chain inet neighbour leaving { type filter hook postrouting priority 300; }",
+        "add rule inet neighbour before tcp flags & (syn | ack) == syn meta mark set 0x80000",
+        "add rule inet neighbour between meta mark 0x01000002 counter comment \"ours\"",
+        "add rule inet neighbour after meta mark 0x80000 counter comment \"neighbour\"",
+        "add rule inet neighbour leaving meta mark & 0xff000000 != 0 counter comment \"escaped\"",
+    ] {
+        nft(command)?;
+    }
+    Ok(())
+}
+
+/// How many packets a counter of the neighbour's has seen.
+fn packets(comment: &str) -> Result<u32> {
+    let counters = nft("list table inet neighbour")?;
+    let comment = format!("comment \"{comment}\"");
+    let line = counters.lines().find(|line| line.contains(&comment));
+    let mut words = line.context("no such counter")?.split(' ');
+    words.find(|&word| word == "packets");
+    Ok(words.next().context("no count")?.parse()?)
+}
+
+/// A node with an address and the table, to which virtual addresses are local.
+fn node() -> Result<Table> {
+    for (ip, length) in [(NODE, 32), (VIP, 32), (VIP6, 128)] {
+        run("ip", &format!("address add {ip}/{length} dev lo"))?;
+    }
+    Ok(Table::open(&base())?)
+}
+
+fn connect(ip: IpAddr, port: u16) -> Result<(), ErrorKind> {
+    TcpStream::connect_timeout(&SocketAddr::new(ip, port), Duration::from_millis(300))
+        .map(drop)
+        .map_err(|error| error.kind())
+}
+
+/// Sends a datagram and waits for the answer.
+fn datagram(ip: IpAddr, port: u16) -> Result<Result<(), ErrorKind>> {
+    let any: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.set_read_timeout(Some(Duration::from_millis(300)))?;
+    socket.connect((ip, port))?;
+    // What is refused on its way out cannot be sent (EPERM); the reason comes in.
+    let _ = socket.send(b"?");
+    Ok(socket
+        .recv(&mut [0])
+        .map(drop)
+        .map_err(|error| error.kind()))
+}
+
+fn run(program: &str, arguments: &str) -> Result<()> {
+    let output = Command::new(program).args(arguments.split(' ')).output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program} {arguments}: {error}");
+    Ok(())
+}
