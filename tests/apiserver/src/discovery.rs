@@ -1,4 +1,4 @@
-//! The documents that tell clients which kinds are served, and the health checks.
+//! The documents that tell clients what is served, and the health checks.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,9 @@ pub fn document(path: &str) -> Option<Bytes> {
             group["apiVersion"] = "v1".into();
             group
         }
+        ["openapi", "v3"] => json!({ "paths": openapi_paths() }),
+        ["openapi", "v3", "api", version] => openapi("", version),
+        ["openapi", "v3", "apis", group, version] => openapi(group, version),
         ["api", version] => resources("", version)?,
         ["apis", group, version] => resources(group, version)?,
         _ => return None,
@@ -62,6 +65,44 @@ fn resources(group: &str, version: &str) -> Option<Value> {
     }))
 }
 
+fn openapi_paths() -> BTreeMap<String, Value> {
+    let named = groups()
+        .into_iter()
+        .map(|(group, version)| format!("apis/{group}/{version}"));
+    let paths = named.chain(["api/v1".to_owned()]);
+    paths
+        .map(|path| {
+            (
+                path.clone(),
+                json!({ "serverRelativeURL": format!("/openapi/v3/{path}") }),
+            )
+        })
+        .collect()
+}
+
+/// As much of an `OpenAPI` document as makes `kubectl apply` leave validation to the server.
+fn openapi(group: &str, version: &str) -> Value {
+    let kinds = KINDS
+        .iter()
+        .filter(|kind| (kind.group, kind.version) == (group, version));
+    let paths: BTreeMap<_, _> = kinds
+        .map(|kind| {
+            let patch = json!({
+                "parameters": [{ "name": "fieldValidation", "in": "query" }],
+                "responses": {},
+                "x-kubernetes-group-version-kind": {
+                    "group": kind.group, "version": kind.version, "kind": kind.kind,
+                },
+            });
+            (
+                format!("/{}/{{name}}", kind.plural),
+                json!({ "patch": patch }),
+            )
+        })
+        .collect();
+    json!({ "openapi": "3.0.0", "info": { "title": "Kubernetes", "version": "v1.33.0" }, "paths": paths })
+}
+
 fn described(kind: &Kind) -> Vec<Value> {
     let main = json!({
         "name": kind.plural, "singularName": kind.kind.to_lowercase(), "kind": kind.kind,
@@ -76,5 +117,35 @@ fn described(kind: &Kind) -> Vec<Value> {
         vec![main, status]
     } else {
         vec![main]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_found_by_walking_from_the_roots() {
+        let read =
+            |path: &str| -> Value { serde_json::from_slice(&document(path).unwrap()).unwrap() };
+        for kind in KINDS {
+            let root = if kind.group.is_empty() { "api" } else { "apis" };
+            let path = format!("{root}/{}", kind.api_version());
+            let resources = read(&path)["resources"].take();
+            let listed = resources
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|r| r["name"] == kind.plural);
+            assert!(listed, "{path}");
+
+            let url = read("/openapi/v3")["paths"][&path]["serverRelativeURL"].take();
+            let name = format!("/{}/{{name}}", kind.plural);
+            assert!(
+                read(url.as_str().unwrap())["paths"][name]["patch"].is_object(),
+                "{url}"
+            );
+        }
+        assert_eq!(document("/apis/unknown.k8s.io/v1"), None);
     }
 }

@@ -1,5 +1,8 @@
 //! `apiserver`: the in-memory API server for use by hand, e.g. with
 //! `kubectl --server http://127.0.0.1:6443`.
+//!
+//! `kubectl get`, `apply`, `edit`, `label`, `delete` and `create -f` work. What sends protobuf,
+//! e.g. `kubectl create namespace`, is refused.
 
 use std::path::PathBuf;
 

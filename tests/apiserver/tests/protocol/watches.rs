@@ -221,9 +221,11 @@ async fn a_server_without_watch_list_refuses_initial_events() -> anyhow::Result<
 #[tokio::test]
 async fn ten_watchers_follow_a_bulk_load() -> anyhow::Result<()> {
     let (_server, api) = server()?;
+    // One client for all: each new one reads the system's root certificates.
+    let services = services(&api)?;
     let mut watchers = Vec::new();
     for _ in 0..10 {
-        let mut watching = Watching::start(services(&api)?, watcher::Config::default());
+        let mut watching = Watching::start(services.clone(), watcher::Config::default());
         watching.expect(&["init", "synced"]).await;
         watchers.push(watching);
     }
