@@ -14,8 +14,11 @@ fn main() {
 /// One Service with that many endpoints.
 #[divan::bench(args = [10, 100, 1000])]
 fn one_service(bencher: Bencher, endpoints: u32) {
-    let (service, slice, here) =
-        (cluster::service(0), cluster::slice(0, endpoints), cluster::here());
+    let (service, slice, here) = (
+        cluster::service(0),
+        cluster::slice(0, endpoints),
+        cluster::here(),
+    );
     bencher.bench(|| plan(black_box(&service), [&slice].into_iter(), &here));
 }
 
@@ -32,7 +35,10 @@ fn one_change(bencher: Bencher, services: u32) {
     let mut endpoints = 10;
     bencher.bench_local(|| {
         endpoints = 21 - endpoints;
-        snapshot.apply(Event::Slice(Change::Apply(cluster::slice(services / 2, endpoints))));
+        snapshot.apply(Event::Slice(Change::Apply(cluster::slice(
+            services / 2,
+            endpoints,
+        ))));
         let touched = snapshot.take_touched();
         let id = touched.first().expect("the changed Service");
         let service = snapshot.service(id).expect("a Service");

@@ -5,14 +5,19 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use spillway::model::{
-    Conditions, Endpoint, EndpointSlice, Family, Protocol, Service, ServiceId, ServicePort, SliceId,
-    SlicePort, Weights,
+    Conditions, Endpoint, EndpointSlice, Family, Protocol, Service, ServiceId, ServicePort,
+    SliceId, SlicePort, Weights,
 };
 use spillway::plan::{Here, Scheduler};
 
 /// The node that plans are made for: one of ten, in one of three zones.
 pub fn here() -> Here {
-    Here { node: Arc::from("node-0"), zone: Some(Arc::from("zone-0")), weights: Weights::default(), scheduler: Scheduler::default() }
+    Here {
+        node: Arc::from("node-0"),
+        zone: Some(Arc::from("zone-0")),
+        weights: Weights::default(),
+        scheduler: Scheduler::default(),
+    }
 }
 
 /// The Service of this number.
@@ -34,11 +39,20 @@ pub fn service(number: u32) -> Service {
 pub fn slice(number: u32, endpoints: u32) -> EndpointSlice {
     let id = ServiceId::new("bench", format!("service-{number}"));
     EndpointSlice {
-        id: SliceId { namespace: id.namespace.clone(), name: Arc::from(format!("service-{number}-a")) },
+        id: SliceId {
+            namespace: id.namespace.clone(),
+            name: Arc::from(format!("service-{number}-a")),
+        },
         service: id,
         family: Family::V4,
-        ports: vec![SlicePort { name: Arc::from("http"), protocol: Protocol::Tcp, port: port(8080) }],
-        endpoints: (0..endpoints).map(|place| endpoint(number * endpoints + place)).collect(),
+        ports: vec![SlicePort {
+            name: Arc::from("http"),
+            protocol: Protocol::Tcp,
+            port: port(8080),
+        }],
+        endpoints: (0..endpoints)
+            .map(|place| endpoint(number * endpoints + place))
+            .collect(),
     }
 }
 
@@ -46,7 +60,11 @@ pub fn slice(number: u32, endpoints: u32) -> EndpointSlice {
 pub fn endpoint(number: u32) -> Endpoint {
     Endpoint {
         ip: IpAddr::V4(Ipv4Addr::from_bits(0x0a80_0000 + number)),
-        conditions: Conditions { ready: true, serving: true, terminating: false },
+        conditions: Conditions {
+            ready: true,
+            serving: true,
+            terminating: false,
+        },
         node: Some(Arc::from(format!("node-{}", number % 10))),
         zone: Some(Arc::from(format!("zone-{}", number % 10 % 3))),
     }

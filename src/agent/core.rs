@@ -62,8 +62,19 @@ impl Feed {
         let (sender, events) = mpsc::channel();
         let (alive, lifeline) = watch::channel(());
         let stopping = Arc::new(AtomicBool::new(false));
-        let inbox = Inbox { events, stopping: stopping.clone(), _lifeline: lifeline };
-        (Self { events: sender, stopping, alive }, inbox)
+        let inbox = Inbox {
+            events,
+            stopping: stopping.clone(),
+            _lifeline: lifeline,
+        };
+        (
+            Self {
+                events: sender,
+                stopping,
+                alive,
+            },
+            inbox,
+        )
     }
 
     /// Hands over an event. After a stop it is dropped.
@@ -101,13 +112,22 @@ impl Inbox {
     /// changes of one object in a burst so become one.
     fn receive(&self, deadline: Option<Instant>) -> Vec<Event> {
         let first = match deadline {
-            Some(at) => self.events.recv_timeout(at.saturating_duration_since(Instant::now())),
-            None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => self
+                .events
+                .recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => self
+                .events
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
         };
         if matches!(first, Err(RecvTimeoutError::Disconnected)) {
             self.stopping.store(true, Ordering::Relaxed);
         }
-        first.into_iter().chain(self.events.try_iter()).flatten().collect()
+        first
+            .into_iter()
+            .chain(self.events.try_iter())
+            .flatten()
+            .collect()
     }
 }
 
@@ -126,7 +146,14 @@ pub struct Core<P, O> {
 impl<P: Platform, O: Observer> Core<P, O> {
     /// A core that knows nothing of the cluster yet.
     pub fn new(syncer: Syncer<P>, here: Here, observer: O) -> Self {
-        Self { snapshot: Snapshot::default(), syncer, here, observer, queued: None, swept: false }
+        Self {
+            snapshot: Snapshot::default(),
+            syncer,
+            here,
+            observer,
+            queued: None,
+            swept: false,
+        }
     }
 
     /// Works until it is stopped.
@@ -164,7 +191,10 @@ impl<P: Platform, O: Observer> Core<P, O> {
         if !self.swept {
             self.swept = true;
             self.syncer.sweep(Instant::now());
-            info!(services = self.snapshot.service_count(), "the kernel holds the whole cluster");
+            info!(
+                services = self.snapshot.service_count(),
+                "the kernel holds the whole cluster"
+            );
         }
         if let Some(since) = self.queued.take() {
             debug!(planned, elapsed = ?since.elapsed(), "synced");

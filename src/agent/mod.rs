@@ -61,7 +61,11 @@ pub fn run(settings: &Settings, kubeconfig: Option<PathBuf>) -> anyhow::Result<(
     let ended = serve_and_watch(settings, kubeconfig, feed.clone(), health, metrics);
     feed.stop();
     let panicked = core.join().is_err();
-    if panicked { Err(anyhow!("the core thread has panicked")) } else { ended }
+    if panicked {
+        Err(anyhow!("the core thread has panicked"))
+    } else {
+        ended
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -74,7 +78,9 @@ async fn serve_and_watch(
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
-    let client = watch::client(kubeconfig.as_deref()).await.context("no API server")?;
+    let client = watch::client(kubeconfig.as_deref())
+        .await
+        .context("no API server")?;
     info!(node = settings.node, "watching");
 
     let problems = metrics.clone();
@@ -87,13 +93,17 @@ async fn serve_and_watch(
     let hard = settings.bind_hard_fail;
     let healthz = async {
         match settings.healthz {
-            Some(at) => serve::healthz(at, hard, health, metrics.clone()).await.context("healthz"),
+            Some(at) => serve::healthz(at, hard, health, metrics.clone())
+                .await
+                .context("healthz"),
             None => std::future::pending().await,
         }
     };
     let metricz = async {
         match settings.metrics {
-            Some(at) => serve::metrics(at, hard, metrics.clone()).await.context("metrics"),
+            Some(at) => serve::metrics(at, hard, metrics.clone())
+                .await
+                .context("metrics"),
             None => std::future::pending().await,
         }
     };

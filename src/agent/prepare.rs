@@ -51,7 +51,8 @@ pub fn timeouts(settings: &Settings) -> anyhow::Result<()> {
             *timeout = seconds;
         }
     }
-    ipvs.submit(&[Command::SetConfig(timeouts)]).context("the IPVS time-outs cannot be set")
+    ipvs.submit(&[Command::SetConfig(timeouts)])
+        .context("the IPVS time-outs cannot be set")
 }
 
 /// The connection tracking sysctls, as kube-proxy sets them.
@@ -61,11 +62,26 @@ fn conntrack(settings: &Settings) -> Vec<Setting> {
     let processors = u32::try_from(processors).unwrap_or(u32::MAX);
     [
         ("net/netfilter/nf_conntrack_max", wanted.max(processors)),
-        ("net/netfilter/nf_conntrack_tcp_timeout_established", wanted.tcp_established.map(seconds)),
-        ("net/netfilter/nf_conntrack_tcp_timeout_close_wait", wanted.tcp_close_wait.map(seconds)),
-        ("net/netfilter/nf_conntrack_tcp_be_liberal", wanted.tcp_be_liberal.then_some(1)),
-        ("net/netfilter/nf_conntrack_udp_timeout", wanted.udp.map(seconds)),
-        ("net/netfilter/nf_conntrack_udp_timeout_stream", wanted.udp_stream.map(seconds)),
+        (
+            "net/netfilter/nf_conntrack_tcp_timeout_established",
+            wanted.tcp_established.map(seconds),
+        ),
+        (
+            "net/netfilter/nf_conntrack_tcp_timeout_close_wait",
+            wanted.tcp_close_wait.map(seconds),
+        ),
+        (
+            "net/netfilter/nf_conntrack_tcp_be_liberal",
+            wanted.tcp_be_liberal.then_some(1),
+        ),
+        (
+            "net/netfilter/nf_conntrack_udp_timeout",
+            wanted.udp.map(seconds),
+        ),
+        (
+            "net/netfilter/nf_conntrack_udp_timeout_stream",
+            wanted.udp_stream.map(seconds),
+        ),
     ]
     .into_iter()
     .filter_map(|(key, value)| Some(Setting { key, value: value? }))

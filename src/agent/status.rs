@@ -21,7 +21,11 @@ pub struct Status {
 impl Status {
     /// Nothing has happened yet.
     pub fn new(health: Arc<Health>, metrics: Arc<Metrics>) -> Self {
-        Self { health, metrics, counted: Mutex::default() }
+        Self {
+            health,
+            metrics,
+            counted: Mutex::default(),
+        }
     }
 
     fn count(&self, sent: Sent) {

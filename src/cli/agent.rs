@@ -23,7 +23,12 @@ pub struct Args {
     config: Option<PathBuf>,
 
     /// What to log, as in `info` or `spillway::sync=debug,info`
-    #[arg(long, value_name = "FILTER", default_value = "info", env = "SPILLWAY_LOG")]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        default_value = "info",
+        env = "SPILLWAY_LOG"
+    )]
     log: String,
 
     /// How to print log lines
@@ -50,9 +55,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn start_log(args: &Args) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log)
-        .with_context(|| format!("--log {}: not a filter like info or spillway=debug", args.log))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&args.log).with_context(|| {
+        format!(
+            "--log {}: not a filter like info or spillway=debug",
+            args.log
+        )
+    })?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => log.with_ansi(false).init(),
         LogFormat::Json => log.json().init(),

@@ -28,8 +28,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .filter(|key| matches!(key, ServiceKey::Mark { mark, .. } if settings.marks.mark(*mark).is_some()))
         .map(Command::DelService)
         .collect();
-    ipvs.submit(&ours).context("the virtual servers cannot be removed")?;
+    ipvs.submit(&ours)
+        .context("the virtual servers cannot be removed")?;
     Link::delete().context("the link kube-ipvs0 cannot be removed")?;
-    println!("removed the table, {} virtual servers and the link", ours.len());
+    println!(
+        "removed the table, {} virtual servers and the link",
+        ours.len()
+    );
     Ok(())
 }

@@ -17,7 +17,12 @@ use crate::watch::read_manifests;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A YAML file or a folder of them; may be given several times.
-    #[arg(short = 'f', long = "filename", value_name = "MANIFESTS", required = true)]
+    #[arg(
+        short = 'f',
+        long = "filename",
+        value_name = "MANIFESTS",
+        required = true
+    )]
     files: Vec<PathBuf>,
 
     /// The node to plan for, as its Node object is named.
@@ -43,7 +48,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
     let mut snapshot = Snapshot::default();
     events.into_iter().for_each(|event| snapshot.apply(event));
-    ensure!(snapshot.service_count() > 0, "the manifests hold no Service that is to be programmed");
+    ensure!(
+        snapshot.service_count() > 0,
+        "the manifests hold no Service that is to be programmed"
+    );
     let here = Here {
         node: Arc::from(args.node.as_str()),
         zone: snapshot.node().zone.clone(),
@@ -58,7 +66,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let ports = plans.iter().flatten();
     match args.output {
         Output::Table => print!("{}", show::table(ports)),
-        Output::Json => println!("{}", show::json(ports).context("the plan cannot be written as JSON")?),
+        Output::Json => println!(
+            "{}",
+            show::json(ports).context("the plan cannot be written as JSON")?
+        ),
     }
     Ok(())
 }

@@ -50,12 +50,22 @@ pub fn table<'a>(ports: impl Iterator<Item = (&'a ServicePortId, &'a PortPlan)>)
     let mut rows = vec![["SERVICE PORT", "LEVEL", "ENDPOINT", "WEIGHT", "SHARE"].map(String::from)];
     for (id, plan) in ports {
         for family in Family::ALL {
-            let frontends: Vec<String> =
-                plan.frontends.iter().filter(|one| one.family() == family).map(frontend).collect();
+            let frontends: Vec<String> = plan
+                .frontends
+                .iter()
+                .filter(|one| one.family() == family)
+                .map(frontend)
+                .collect();
             if frontends.is_empty() {
                 continue;
             }
-            rows.push([format!("{id}"), frontends.join(" "), String::new(), String::new(), String::new()]);
+            rows.push([
+                format!("{id}"),
+                frontends.join(" "),
+                String::new(),
+                String::new(),
+                String::new(),
+            ]);
             let server = plan.servers.iter().find(|server| server.family == family);
             rows.extend(server_rows(server));
         }
@@ -64,10 +74,19 @@ pub fn table<'a>(ports: impl Iterator<Item = (&'a ServicePortId, &'a PortPlan)>)
 }
 
 fn server_rows(server: Option<&VirtualServer>) -> Vec<[String; 5]> {
-    let mut reals: Vec<&RealServer> = server.into_iter().flat_map(|server| &server.reals).collect();
+    let mut reals: Vec<&RealServer> = server
+        .into_iter()
+        .flat_map(|server| &server.reals)
+        .collect();
     if reals.is_empty() {
         let refused = "no endpoint: connections are refused".to_owned();
-        return vec![[String::new(), "-".to_owned(), refused, String::new(), String::new()]];
+        return vec![[
+            String::new(),
+            "-".to_owned(),
+            refused,
+            String::new(),
+            String::new(),
+        ]];
     }
     reals.sort_by_key(|real| (real.level, real.ip, real.port));
     reals
@@ -115,7 +134,11 @@ fn server_view(server: &VirtualServer) -> ServerView {
 }
 
 fn share(server: &VirtualServer, real: &RealServer) -> f64 {
-    let total: u32 = server.reals.iter().map(|real| u32::from(real.weight.get())).sum();
+    let total: u32 = server
+        .reals
+        .iter()
+        .map(|real| u32::from(real.weight.get()))
+        .sum();
     f64::from(real.weight.get()) / f64::from(total.max(1))
 }
 
@@ -130,7 +153,15 @@ fn frontend(frontend: &Frontend) -> String {
 /// Pads every column but the first to its widest cell; the first cell of a row with one stands on
 /// the line of its own that names the service port.
 fn align(rows: &[[String; 5]]) -> String {
-    let width = |column: usize| rows.iter().skip(1).filter(|row| row[0].is_empty()).map(|row| row[column].len()).max().unwrap_or(0).max(rows[0][column].len());
+    let width = |column: usize| {
+        rows.iter()
+            .skip(1)
+            .filter(|row| row[0].is_empty())
+            .map(|row| row[column].len())
+            .max()
+            .unwrap_or(0)
+            .max(rows[0][column].len())
+    };
     let widths = [width(1), width(2), width(3)];
     let mut text = String::new();
     for (index, [port, level, endpoint, weight, share]) in rows.iter().enumerate() {

@@ -6,13 +6,25 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use super::{
-    Conditions, Endpoint, EndpointSlice, Family, Protocol, Service, ServiceId, ServicePort, SliceId,
-    SlicePort,
+    Conditions, Endpoint, EndpointSlice, Family, Protocol, Service, ServiceId, ServicePort,
+    SliceId, SlicePort,
 };
 
-pub const READY: Conditions = Conditions { ready: true, serving: true, terminating: false };
-pub const UNREADY: Conditions = Conditions { ready: false, serving: false, terminating: false };
-pub const TERMINATING: Conditions = Conditions { ready: false, serving: true, terminating: true };
+pub const READY: Conditions = Conditions {
+    ready: true,
+    serving: true,
+    terminating: false,
+};
+pub const UNREADY: Conditions = Conditions {
+    ready: false,
+    serving: false,
+    terminating: false,
+};
+pub const TERMINATING: Conditions = Conditions {
+    ready: false,
+    serving: true,
+    terminating: true,
+};
 
 pub fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
@@ -37,7 +49,12 @@ pub fn service(name: &str, cluster_ips: &[&str]) -> Service {
 }
 
 pub fn service_port(name: &str, protocol: Protocol, number: u16) -> ServicePort {
-    ServicePort { name: Arc::from(name), protocol, port: port(number), node_port: None }
+    ServicePort {
+        name: Arc::from(name),
+        protocol,
+        port: port(number),
+        node_port: None,
+    }
 }
 
 /// A ready endpoint on a node, in the zone that is named after it.
@@ -52,12 +69,21 @@ pub fn endpoint(address: &str, node: &str, zone: &str) -> Endpoint {
 
 /// The slice `default/NAME` of a Service; its endpoints listen on 8080 behind `http`.
 pub fn slice(name: &str, service: &str, endpoints: Vec<Endpoint>) -> EndpointSlice {
-    let family = endpoints.first().map_or(Family::V4, |endpoint| Family::of(endpoint.ip));
+    let family = endpoints
+        .first()
+        .map_or(Family::V4, |endpoint| Family::of(endpoint.ip));
     EndpointSlice {
-        id: SliceId { namespace: Arc::from("default"), name: Arc::from(name) },
+        id: SliceId {
+            namespace: Arc::from("default"),
+            name: Arc::from(name),
+        },
         service: id(service),
         family,
-        ports: vec![SlicePort { name: Arc::from("http"), protocol: Protocol::Tcp, port: port(8080) }],
+        ports: vec![SlicePort {
+            name: Arc::from("http"),
+            protocol: Protocol::Tcp,
+            port: port(8080),
+        }],
         endpoints,
     }
 }

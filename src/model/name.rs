@@ -57,7 +57,11 @@ pub struct ServicePortId {
 impl ServicePortId {
     /// The name that orders before all others of a Service.
     pub fn first_of(service: ServiceId) -> Self {
-        Self { service, port: Arc::from(""), protocol: Protocol::Tcp }
+        Self {
+            service,
+            port: Arc::from(""),
+            protocol: Protocol::Tcp,
+        }
     }
 }
 

@@ -64,7 +64,12 @@ fn select(
         .filter(|(_, endpoint)| wanted(endpoint))
         .map(|((ip, port), endpoint)| {
             let level = level(endpoint, here);
-            RealServer { ip: *ip, port: *port, weight: here.weights.of(level), level }
+            RealServer {
+                ip: *ip,
+                port: *port,
+                weight: here.weights.of(level),
+                level,
+            }
         })
         .collect()
 }

@@ -58,13 +58,25 @@ fn plan_port<'a>(
 ) -> PortPlan {
     let families: Vec<Family> = Family::ALL
         .into_iter()
-        .filter(|family| service.cluster_ips.iter().any(|ip| Family::of(*ip) == *family))
+        .filter(|family| {
+            service
+                .cluster_ips
+                .iter()
+                .any(|ip| Family::of(*ip) == *family)
+        })
         .collect();
 
-    let mut frontends: Vec<Frontend> =
-        service.cluster_ips.iter().map(|ip| Frontend::Address(*ip, port.port)).collect();
+    let mut frontends: Vec<Frontend> = service
+        .cluster_ips
+        .iter()
+        .map(|ip| Frontend::Address(*ip, port.port))
+        .collect();
     if let Some(node_port) = port.node_port {
-        frontends.extend(families.iter().map(|family| Frontend::NodePort(*family, node_port)));
+        frontends.extend(
+            families
+                .iter()
+                .map(|family| Frontend::NodePort(*family, node_port)),
+        );
     }
     frontends.sort_unstable();
     frontends.dedup();

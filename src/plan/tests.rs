@@ -3,7 +3,12 @@ use crate::model::example::*;
 use crate::model::{Level, Protocol, Service};
 
 fn here() -> Here {
-    Here { node: "a1".into(), zone: Some("a".into()), weights: Weights::default(), scheduler: Scheduler::default() }
+    Here {
+        node: "a1".into(),
+        zone: Some("a".into()),
+        weights: Weights::default(),
+        scheduler: Scheduler::default(),
+    }
 }
 
 fn plan_of(service: &Service, slices: &[EndpointSlice]) -> PortPlan {
@@ -14,14 +19,20 @@ fn plan_of(service: &Service, slices: &[EndpointSlice]) -> PortPlan {
 
 /// The real servers of the first virtual server as (address, level), by address.
 fn reals(plan: &PortPlan) -> Vec<(String, Level)> {
-    let mut reals: Vec<(String, Level)> =
-        plan.servers[0].reals.iter().map(|real| (real.ip.to_string(), real.level)).collect();
+    let mut reals: Vec<(String, Level)> = plan.servers[0]
+        .reals
+        .iter()
+        .map(|real| (real.ip.to_string(), real.level))
+        .collect();
     reals.sort();
     reals
 }
 
 fn addresses(plan: &PortPlan) -> Vec<String> {
-    reals(plan).into_iter().map(|(address, _)| address).collect()
+    reals(plan)
+        .into_iter()
+        .map(|(address, _)| address)
+        .collect()
 }
 
 #[test]
@@ -44,7 +55,11 @@ fn an_endpoint_weighs_by_how_near_it_is() {
             ("10.1.3.5".into(), Level::Cluster),
         ]
     );
-    let mut weights: Vec<u16> = plan.servers[0].reals.iter().map(|real| real.weight.get()).collect();
+    let mut weights: Vec<u16> = plan.servers[0]
+        .reals
+        .iter()
+        .map(|real| real.weight.get())
+        .collect();
     weights.sort_unstable();
     assert_eq!(weights, [10, 30, 100]);
 }
@@ -54,22 +69,43 @@ fn an_endpoint_of_unknown_place_is_elsewhere_in_the_cluster() {
     let mut lost = endpoint("10.1.9.5", "", "");
     lost.node = None;
     lost.zone = None;
-    let plan = plan_of(&service("web", &["10.96.0.10"]), &[slice("web-1", "web", vec![lost.clone()])]);
+    let plan = plan_of(
+        &service("web", &["10.96.0.10"]),
+        &[slice("web-1", "web", vec![lost.clone()])],
+    );
     assert_eq!(reals(&plan), [("10.1.9.5".into(), Level::Cluster)]);
 
-    let without_zone = Here { zone: None, ..here() };
+    let without_zone = Here {
+        zone: None,
+        ..here()
+    };
     let slices = [slice("web-1", "web", vec![lost])];
-    let plan = super::plan(&service("web", &["10.96.0.10"]), slices.iter(), &without_zone);
+    let plan = super::plan(
+        &service("web", &["10.96.0.10"]),
+        slices.iter(),
+        &without_zone,
+    );
     let port = plan.values().next().expect("one service port");
-    assert_eq!(reals(port)[0].1, Level::Cluster, "two missing zones are not the same zone");
+    assert_eq!(
+        reals(port)[0].1,
+        Level::Cluster,
+        "two missing zones are not the same zone"
+    );
 }
 
 #[test]
 fn endpoints_that_are_not_ready_get_no_connections() {
     let mut unready = endpoint("10.1.2.5", "a2", "a");
     unready.conditions = UNREADY;
-    let slices = [slice("web-1", "web", vec![endpoint("10.1.1.5", "a1", "a"), unready])];
-    assert_eq!(addresses(&plan_of(&service("web", &["10.96.0.10"]), &slices)), ["10.1.1.5"]);
+    let slices = [slice(
+        "web-1",
+        "web",
+        vec![endpoint("10.1.1.5", "a1", "a"), unready],
+    )];
+    assert_eq!(
+        addresses(&plan_of(&service("web", &["10.96.0.10"]), &slices)),
+        ["10.1.1.5"]
+    );
 }
 
 #[test]
@@ -81,7 +117,11 @@ fn terminating_endpoints_serve_only_while_none_is_ready() {
     let web = service("web", &["10.96.0.10"]);
 
     let ready = endpoint("10.1.1.5", "a1", "a");
-    let all = [slice("web-1", "web", vec![ready, leaving.clone(), dead.clone()])];
+    let all = [slice(
+        "web-1",
+        "web",
+        vec![ready, leaving.clone(), dead.clone()],
+    )];
     assert_eq!(addresses(&plan_of(&web, &all)), ["10.1.1.5"]);
     let none_ready = [slice("web-1", "web", vec![leaving, dead])];
     assert_eq!(addresses(&plan_of(&web, &none_ready)), ["10.1.2.5"]);
@@ -94,7 +134,10 @@ fn an_address_that_occurs_twice_counts_once_and_a_terminating_twin_does_not_hide
     leaving.conditions = TERMINATING;
     let web = service("web", &["10.96.0.10"]);
     for (first, second) in [(ready.clone(), leaving.clone()), (leaving, ready)] {
-        let slices = [slice("web-1", "web", vec![first]), slice("web-2", "web", vec![second])];
+        let slices = [
+            slice("web-1", "web", vec![first]),
+            slice("web-2", "web", vec![second]),
+        ];
         assert_eq!(addresses(&plan_of(&web, &slices)), ["10.1.2.5"]);
     }
 }
@@ -103,10 +146,16 @@ fn an_address_that_occurs_twice_counts_once_and_a_terminating_twin_does_not_hide
 fn endpoints_come_from_all_slices_and_may_differ_in_their_ports() {
     let mut other = slice("web-2", "web", vec![endpoint("10.1.2.5", "a2", "a")]);
     other.ports[0].port = port(9090);
-    let slices = [slice("web-1", "web", vec![endpoint("10.1.1.5", "a1", "a")]), other];
+    let slices = [
+        slice("web-1", "web", vec![endpoint("10.1.1.5", "a1", "a")]),
+        other,
+    ];
     let plan = plan_of(&service("web", &["10.96.0.10"]), &slices);
-    let mut targets: Vec<String> =
-        plan.servers[0].reals.iter().map(|real| format!("{}:{}", real.ip, real.port)).collect();
+    let mut targets: Vec<String> = plan.servers[0]
+        .reals
+        .iter()
+        .map(|real| format!("{}:{}", real.ip, real.port))
+        .collect();
     targets.sort();
     assert_eq!(targets, ["10.1.1.5:8080", "10.1.2.5:9090"]);
 }
@@ -129,7 +178,11 @@ fn a_port_is_matched_by_name_and_protocol() {
         .map(|(id, _)| id.to_string())
         .collect();
     assert_eq!(served, ["default/dns:dns/UDP"]);
-    assert_eq!(plan.len(), 3, "a service port without endpoints is planned too");
+    assert_eq!(
+        plan.len(),
+        3,
+        "a service port without endpoints is planned too"
+    );
 }
 
 #[test]
@@ -139,12 +192,19 @@ fn each_family_has_a_virtual_server_of_its_own() {
         slice("web-6", "web", vec![endpoint("fd00:1::5", "a1", "a")]),
     ];
     let plan = plan_of(&service("web", &["10.96.0.10", "fd00:96::10"]), &slices);
-    let servers: Vec<(Family, usize)> =
-        plan.servers.iter().map(|server| (server.family, server.reals.len())).collect();
+    let servers: Vec<(Family, usize)> = plan
+        .servers
+        .iter()
+        .map(|server| (server.family, server.reals.len()))
+        .collect();
     assert_eq!(servers, [(Family::V4, 1), (Family::V6, 1)]);
 
     let single = plan_of(&service("web", &["10.96.0.10"]), &slices);
-    assert_eq!(single.servers.len(), 1, "a family without a ClusterIP is not served");
+    assert_eq!(
+        single.servers.len(),
+        1,
+        "a family without a ClusterIP is not served"
+    );
 }
 
 #[test]
@@ -166,17 +226,28 @@ fn a_node_port_leads_to_the_same_virtual_server_in_every_family_of_the_service()
 
 #[test]
 fn nodes_start_their_rounds_at_different_endpoints() {
-    let endpoints: Vec<_> =
-        (1..=20).map(|n| endpoint(&format!("10.1.1.{n}"), "other", "other")).collect();
+    let endpoints: Vec<_> = (1..=20)
+        .map(|n| endpoint(&format!("10.1.1.{n}"), "other", "other"))
+        .collect();
     let slices = [slice("web-1", "web", endpoints)];
     let web = service("web", &["10.96.0.10"]);
     let first_on = |node: &str| {
-        let here = Here { node: node.into(), ..here() };
+        let here = Here {
+            node: node.into(),
+            ..here()
+        };
         let plan = super::plan(&web, slices.iter(), &here);
         plan.values().next().expect("one service port").servers[0].reals[0].ip
     };
     let firsts: std::collections::BTreeSet<_> =
         (0..10).map(|n| first_on(&format!("node-{n}"))).collect();
-    assert!(firsts.len() > 3, "ten nodes share the first endpoints {firsts:?}");
-    assert_eq!(first_on("node-1"), first_on("node-1"), "the order is steady on one node");
+    assert!(
+        firsts.len() > 3,
+        "ten nodes share the first endpoints {firsts:?}"
+    );
+    assert_eq!(
+        first_on("node-1"),
+        first_on("node-1"),
+        "the order is steady on one node"
+    );
 }

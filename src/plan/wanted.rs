@@ -23,8 +23,10 @@ impl PortPlan {
     /// The addresses of the endpoints on this node, each once.
     pub fn local_addresses(&self) -> Vec<IpAddr> {
         let reals = self.servers.iter().flat_map(|server| &server.reals);
-        let mut local: Vec<IpAddr> =
-            reals.filter(|real| real.level == Level::Node).map(|real| real.ip).collect();
+        let mut local: Vec<IpAddr> = reals
+            .filter(|real| real.level == Level::Node)
+            .map(|real| real.ip)
+            .collect();
         local.sort_unstable();
         local.dedup();
         local
@@ -98,6 +100,8 @@ impl Scheduler {
 
     /// The scheduler of that name, if it is one that plans use.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::RoundRobin, Self::WeightedRoundRobin].into_iter().find(|one| one.name() == name)
+        [Self::RoundRobin, Self::WeightedRoundRobin]
+            .into_iter()
+            .find(|one| one.name() == name)
     }
 }

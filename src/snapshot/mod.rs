@@ -50,7 +50,11 @@ impl Snapshot {
 
     /// The slices that hold a Service's endpoints, in the order of their names.
     pub fn slices(&self, id: &ServiceId) -> impl Iterator<Item = &EndpointSlice> + Clone {
-        self.slices_of.get(id).into_iter().flatten().filter_map(|slice| self.slices.get(slice))
+        self.slices_of
+            .get(id)
+            .into_iter()
+            .flatten()
+            .filter_map(|slice| self.slices.get(slice))
     }
 
     /// This agent's own Node.
@@ -83,7 +87,8 @@ impl Snapshot {
             }
             Change::Listing => self.services.begin_list(),
             Change::Listed => {
-                self.touched.extend(self.services.end_list().into_iter().map(|gone| gone.id));
+                self.touched
+                    .extend(self.services.end_list().into_iter().map(|gone| gone.id));
             }
         }
     }
@@ -91,8 +96,11 @@ impl Snapshot {
     fn apply_slice(&mut self, change: Change<EndpointSlice, SliceId>) {
         match change {
             Change::Apply(slice) => {
-                let (id, service, size) =
-                    (slice.id.clone(), slice.service.clone(), slice.endpoints.len());
+                let (id, service, size) = (
+                    slice.id.clone(),
+                    slice.service.clone(),
+                    slice.endpoints.len(),
+                );
                 let put = self.slices.put(id.clone(), slice);
                 if let Put::Replaced(old) = &put {
                     self.unlink(old);
@@ -119,7 +127,10 @@ impl Snapshot {
         let node = match change {
             Change::Apply(node) => node,
             // The levels stay as they were: a node whose object is gone still has its pods.
-            Change::Delete(()) => Node { eligible: false, zone: self.node.zone.clone() },
+            Change::Delete(()) => Node {
+                eligible: false,
+                zone: self.node.zone.clone(),
+            },
             Change::Listing => return,
             Change::Listed => {
                 self.node_listed = true;
@@ -135,7 +146,10 @@ impl Snapshot {
 
     fn link(&mut self, service: ServiceId, slice: SliceId, size: usize) {
         self.endpoints += size;
-        self.slices_of.entry(service.clone()).or_default().insert(slice);
+        self.slices_of
+            .entry(service.clone())
+            .or_default()
+            .insert(slice);
         self.touched.insert(service);
     }
 

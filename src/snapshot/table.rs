@@ -30,7 +30,11 @@ impl<V> Put<V> {
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { rows: HashMap::new(), list: 0, listed: false }
+        Self {
+            rows: HashMap::new(),
+            list: 0,
+            listed: false,
+        }
     }
 }
 
@@ -82,6 +86,9 @@ impl<K: Eq + Hash, V: PartialEq> Table<K, V> {
     pub fn end_list(&mut self) -> Vec<V> {
         self.listed = true;
         let list = self.list;
-        self.rows.extract_if(|_, (seen, _)| *seen != list).map(|(_, (_, value))| value).collect()
+        self.rows
+            .extract_if(|_, (seen, _)| *seen != list)
+            .map(|(_, (_, value))| value)
+            .collect()
     }
 }

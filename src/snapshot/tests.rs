@@ -4,8 +4,14 @@ use crate::model::example::*;
 fn with_web() -> Snapshot {
     let mut snapshot = Snapshot::default();
     snapshot.apply(Event::Service(Change::Listing));
-    snapshot.apply(Event::Service(Change::Apply(service("web", &["10.96.0.10"]))));
-    snapshot.apply(Event::Service(Change::Apply(service("api", &["10.96.0.11"]))));
+    snapshot.apply(Event::Service(Change::Apply(service(
+        "web",
+        &["10.96.0.10"],
+    ))));
+    snapshot.apply(Event::Service(Change::Apply(service(
+        "api",
+        &["10.96.0.11"],
+    ))));
     snapshot.apply(Event::Service(Change::Listed));
     snapshot.apply(Event::Slice(Change::Listing));
     snapshot.apply(Event::Slice(Change::Apply(web_slice("10.1.1.5"))));
@@ -22,11 +28,18 @@ fn web_slice(address: &str) -> EndpointSlice {
 }
 
 fn node(zone: &str) -> Node {
-    Node { zone: Some(zone.into()), eligible: true }
+    Node {
+        zone: Some(zone.into()),
+        eligible: true,
+    }
 }
 
 fn touched(snapshot: &mut Snapshot) -> Vec<String> {
-    snapshot.take_touched().iter().map(|id| id.name.to_string()).collect()
+    snapshot
+        .take_touched()
+        .iter()
+        .map(|id| id.name.to_string())
+        .collect()
 }
 
 #[test]
@@ -50,7 +63,10 @@ fn a_slice_touches_the_service_it_belongs_to() {
 fn an_event_that_changes_nothing_touches_nothing() {
     let mut snapshot = with_web();
     snapshot.apply(Event::Slice(Change::Apply(web_slice("10.1.1.5"))));
-    snapshot.apply(Event::Service(Change::Apply(service("web", &["10.96.0.10"]))));
+    snapshot.apply(Event::Service(Change::Apply(service(
+        "web",
+        &["10.96.0.10"],
+    ))));
     snapshot.apply(Event::Service(Change::Delete(id("never-seen"))));
     snapshot.apply(Event::Node(Change::Apply(node("a"))));
     assert!(touched(&mut snapshot).is_empty());
@@ -71,8 +87,14 @@ fn a_slice_that_moves_to_another_service_touches_both() {
 fn what_a_new_list_does_not_name_is_gone() {
     let mut snapshot = with_web();
     snapshot.apply(Event::Service(Change::Listing));
-    snapshot.apply(Event::Service(Change::Apply(service("web", &["10.96.0.10"]))));
-    assert!(snapshot.service(&id("api")).is_some(), "nothing goes before the list is complete");
+    snapshot.apply(Event::Service(Change::Apply(service(
+        "web",
+        &["10.96.0.10"],
+    ))));
+    assert!(
+        snapshot.service(&id("api")).is_some(),
+        "nothing goes before the list is complete"
+    );
     snapshot.apply(Event::Service(Change::Listed));
     assert!(snapshot.service(&id("api")).is_none());
     assert_eq!(touched(&mut snapshot), ["api"]);
@@ -83,7 +105,10 @@ fn a_service_may_come_before_its_slices_or_after() {
     let mut snapshot = with_web();
     snapshot.apply(Event::Service(Change::Delete(id("web"))));
     assert_eq!(touched(&mut snapshot), ["web"]);
-    snapshot.apply(Event::Service(Change::Apply(service("web", &["10.96.0.10"]))));
+    snapshot.apply(Event::Service(Change::Apply(service(
+        "web",
+        &["10.96.0.10"],
+    ))));
     assert_eq!(touched(&mut snapshot), ["web"]);
     assert_eq!(snapshot.slices(&id("web")).count(), 1);
 }
@@ -107,7 +132,10 @@ fn a_node_that_is_deleted_is_no_longer_eligible_but_keeps_its_zone() {
 fn endpoints_are_counted_through_every_kind_of_change() {
     let mut snapshot = with_web();
     assert_eq!(snapshot.endpoint_count(), 1);
-    let two = vec![endpoint("10.1.1.5", "a1", "a"), endpoint("10.1.1.6", "a1", "a")];
+    let two = vec![
+        endpoint("10.1.1.5", "a1", "a"),
+        endpoint("10.1.1.6", "a1", "a"),
+    ];
     snapshot.apply(Event::Slice(Change::Apply(slice("web-1", "web", two))));
     assert_eq!(snapshot.endpoint_count(), 2);
     snapshot.apply(Event::Slice(Change::Listing));

@@ -45,9 +45,17 @@ fn read(
     range: MarkRange,
     service: &Service,
 ) -> Result<Option<(Mark, KnownServer)>, Trouble> {
-    let ServiceKey::Mark { family, mark } = service.key else { return Ok(None) };
-    let Some(mark) = range.mark(mark) else { return Ok(None) };
-    let reals = platform.destinations(&service.key)?.iter().filter_map(real).collect();
+    let ServiceKey::Mark { family, mark } = service.key else {
+        return Ok(None);
+    };
+    let Some(mark) = range.mark(mark) else {
+        return Ok(None);
+    };
+    let reals = platform
+        .destinations(&service.key)?
+        .iter()
+        .filter_map(real)
+        .collect();
     let persistent = service.flags.contains(ServiceFlags::PERSISTENT);
     let server = KnownServer {
         family,

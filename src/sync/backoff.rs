@@ -21,7 +21,9 @@ struct Wait {
 
 impl<K> Default for Backoff<K> {
     fn default() -> Self {
-        Self { waiting: HashMap::new() }
+        Self {
+            waiting: HashMap::new(),
+        }
     }
 }
 
@@ -32,7 +34,10 @@ impl<K: Clone + Eq + Hash + Ord> Backoff<K> {
             .waiting
             .entry(key)
             .and_modify(|wait| wait.delay = LONGEST.min(wait.delay * 2))
-            .or_insert(Wait { due: None, delay: FIRST });
+            .or_insert(Wait {
+                due: None,
+                delay: FIRST,
+            });
         wait.due = Some(now + wait.delay);
     }
 
@@ -92,7 +97,13 @@ mod tests {
         let mut backoff = Backoff::default();
         backoff.failed("web", start);
         assert!(backoff.take_due(start).is_empty());
-        assert_eq!(backoff.take_due(start + FIRST).into_iter().collect::<Vec<_>>(), ["web"]);
+        assert_eq!(
+            backoff
+                .take_due(start + FIRST)
+                .into_iter()
+                .collect::<Vec<_>>(),
+            ["web"]
+        );
         assert!(backoff.take_due(start + LONGEST).is_empty());
     }
 }

@@ -21,7 +21,10 @@ pub fn server(
     wanted: &VirtualServer,
     commands: &mut Vec<Command>,
 ) -> KnownServer {
-    let key = ServiceKey::Mark { family: wanted.family, mark: mark.value() };
+    let key = ServiceKey::Mark {
+        family: wanted.family,
+        mark: mark.value(),
+    };
     match known {
         None => commands.push(Command::NewService(service(key, wanted))),
         Some(known)
@@ -33,8 +36,11 @@ pub fn server(
         Some(_) => {}
     }
 
-    let mut there: HashMap<_, KnownReal> =
-        known.into_iter().flat_map(|known| &known.reals).map(|real| (real.key(), *real)).collect();
+    let mut there: HashMap<_, KnownReal> = known
+        .into_iter()
+        .flat_map(|known| &known.reals)
+        .map(|real| (real.key(), *real))
+        .collect();
     let mut reals = Vec::with_capacity(wanted.reals.len());
     for real in &wanted.reals {
         let target = target(real);
@@ -74,7 +80,11 @@ pub fn server(
 }
 
 fn target(real: &RealServer) -> KnownReal {
-    KnownReal { ip: real.ip, port: real.port, weight: real.weight.get() }
+    KnownReal {
+        ip: real.ip,
+        port: real.port,
+        weight: real.weight.get(),
+    }
 }
 
 fn service(key: ServiceKey, wanted: &VirtualServer) -> Service {
@@ -85,9 +95,11 @@ fn service(key: ServiceKey, wanted: &VirtualServer) -> Service {
     let service = Service::new(key, scheduler);
     match wanted.affinity_seconds {
         None => service,
-        Some(seconds) => {
-            Service { flags: ServiceFlags::PERSISTENT, timeout_seconds: seconds, ..service }
-        }
+        Some(seconds) => Service {
+            flags: ServiceFlags::PERSISTENT,
+            timeout_seconds: seconds,
+            ..service
+        },
     }
 }
 

@@ -31,7 +31,12 @@ pub type Leaving = BTreeMap<(IpAddr, NonZeroU16), Instant>;
 impl Drain {
     /// Nothing drains yet; what will may take at most `limit`.
     pub fn new(limit: Duration) -> Self {
-        Self { limit, ports: BTreeMap::new(), due: None, delay: FIRST }
+        Self {
+            limit,
+            ports: BTreeMap::new(),
+            due: None,
+            delay: FIRST,
+        }
     }
 
     /// Notes which real servers of a service port are leaving now. Those that were leaving before
@@ -77,7 +82,10 @@ impl Drain {
         now: Instant,
     ) -> Result<Vec<(Command, KnownReal)>, Trouble> {
         let late = |real: &KnownReal| {
-            let since = self.ports.get(id).and_then(|leaving| leaving.get(&real.key()));
+            let since = self
+                .ports
+                .get(id)
+                .and_then(|leaving| leaving.get(&real.key()));
             since.is_some_and(|since| now.duration_since(*since) >= self.limit)
         };
         let mut finished = Vec::new();
@@ -87,7 +95,10 @@ impl Drain {
                 let idle = entry.active == 0 && entry.inactive == 0;
                 let real = leaving(server, &entry).filter(|real| idle || late(real));
                 finished.extend(real.map(|real| {
-                    (Command::DelDestination(key, real.ip, real.port.get()), *real)
+                    (
+                        Command::DelDestination(key, real.ip, real.port.get()),
+                        *real,
+                    )
                 }));
             }
         }

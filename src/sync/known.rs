@@ -67,13 +67,18 @@ impl KnownPort {
 
     /// The real servers that only finish the connections that they have.
     pub fn draining(&self) -> impl Iterator<Item = &KnownReal> {
-        self.servers.iter().flat_map(|server| &server.reals).filter(|real| real.is_draining())
+        self.servers
+            .iter()
+            .flat_map(|server| &server.reals)
+            .filter(|real| real.is_draining())
     }
 
     /// Takes its virtual servers out of those to be deleted; false if there were none.
     pub fn servers_doomed_in(&self, doomed: &mut Vec<ServiceKey>) -> bool {
         let before = doomed.len();
-        doomed.retain(|key| !matches!(key, ServiceKey::Mark { mark, .. } if *mark == self.mark.value()));
+        doomed.retain(
+            |key| !matches!(key, ServiceKey::Mark { mark, .. } if *mark == self.mark.value()),
+        );
         doomed.len() < before
     }
 }
@@ -86,7 +91,10 @@ impl KnownServer {
 
     /// Its name in the kernel.
     pub fn key(&self, mark: Mark) -> ServiceKey {
-        ServiceKey::Mark { family: self.family, mark: mark.value() }
+        ServiceKey::Mark {
+            family: self.family,
+            mark: mark.value(),
+        }
     }
 }
 

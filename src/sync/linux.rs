@@ -24,7 +24,12 @@ impl Linux {
         let ipvs = ipvs::Client::connect()?;
         let link = Link::open()?;
         let table = Table::open(&base)?;
-        Ok(Self { ipvs, link, base, table })
+        Ok(Self {
+            ipvs,
+            link,
+            base,
+            table,
+        })
     }
 }
 

@@ -16,7 +16,11 @@ pub struct Marks {
 impl Marks {
     /// All marks of the range are free.
     pub fn new(range: MarkRange) -> Self {
-        Self { range, used: HashSet::new(), last: range.drop().value() }
+        Self {
+            range,
+            used: HashSet::new(),
+            last: range.drop().value(),
+        }
     }
 
     /// Takes a certain mark, as found in the kernel; false if it is taken already.
@@ -28,8 +32,10 @@ impl Marks {
     /// Takes a mark that is free; none if all are taken.
     pub fn allocate(&mut self) -> Option<Mark> {
         let after = self.range.mark(self.last.wrapping_add(1));
-        let mut candidates =
-            after.into_iter().flat_map(|mark| self.range.servers_from(mark)).chain(self.range.servers());
+        let mut candidates = after
+            .into_iter()
+            .flat_map(|mark| self.range.servers_from(mark))
+            .chain(self.range.servers());
         let mark = candidates.find(|mark| !self.used.contains(mark))?;
         self.last = mark.value();
         self.used.insert(mark);

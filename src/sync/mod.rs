@@ -117,8 +117,10 @@ impl<P: Platform> Syncer<P> {
     /// Makes the kernel hold these plans, each in place of the Service's last one.
     pub fn apply(&mut self, plans: Vec<(ServiceId, ServicePlan)>, now: Instant) {
         let services: Vec<ServiceId> = plans.iter().map(|(service, _)| service.clone()).collect();
-        let mut jobs: Vec<Job> =
-            plans.into_iter().flat_map(|(service, plan)| self.jobs(&service, plan)).collect();
+        let mut jobs: Vec<Job> = plans
+            .into_iter()
+            .flat_map(|(service, plan)| self.jobs(&service, plan))
+            .collect();
 
         let mut failed = BTreeSet::new();
         self.build(&mut jobs);
@@ -145,7 +147,8 @@ impl<P: Platform> Syncer<P> {
     /// has been planned once.
     pub fn sweep(&mut self, now: Instant) {
         for (mark, servers) in self.left.drain() {
-            self.doomed.extend(servers.iter().map(|server| server.key(mark)));
+            self.doomed
+                .extend(servers.iter().map(|server| server.key(mark)));
             self.retired.push(mark);
         }
         self.shared.keep_unclaimed = false;
@@ -170,7 +173,11 @@ impl<P: Platform> Syncer<P> {
 
     /// When [`Self::tick`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
-        self.drain.deadline().into_iter().chain(self.backoff.deadline()).min()
+        self.drain
+            .deadline()
+            .into_iter()
+            .chain(self.backoff.deadline())
+            .min()
     }
 
     /// What has been sent since the start.
@@ -185,19 +192,29 @@ impl<P: Platform> Syncer<P> {
 
     /// The service ports of a Service that are wanted or known, with what is wanted of each.
     fn jobs(&self, service: &ServiceId, plan: ServicePlan) -> Vec<Job> {
-        let job = |id, wanted| Job { id, wanted, next: Vec::new(), failed: false };
+        let job = |id, wanted| Job {
+            id,
+            wanted,
+            next: Vec::new(),
+            failed: false,
+        };
         let gone: Vec<Job> = self
             .ports_of(service)
             .filter(|id| !plan.contains_key(id))
             .map(|id| job(id.clone(), PortPlan::default()))
             .collect();
-        gone.into_iter().chain(plan.into_iter().map(|(id, wanted)| job(id, wanted))).collect()
+        gone.into_iter()
+            .chain(plan.into_iter().map(|(id, wanted)| job(id, wanted)))
+            .collect()
     }
 
     fn ports_of(&self, service: &ServiceId) -> impl Iterator<Item = &ServicePortId> {
         let first = ServicePortId::first_of(service.clone());
         let service = service.clone();
-        self.ports.range(first..).map(|(id, _)| id).take_while(move |id| id.service == service)
+        self.ports
+            .range(first..)
+            .map(|(id, _)| id)
+            .take_while(move |id| id.service == service)
     }
 
     /// Makes the virtual servers.
@@ -246,7 +263,9 @@ impl<P: Platform> Syncer<P> {
             }
             None if wanted.frontends.is_empty() => {}
             None => {
-                let known = self.adopt(id, wanted).ok_or("all marks of the range are in use")?;
+                let known = self
+                    .adopt(id, wanted)
+                    .ok_or("all marks of the range are in use")?;
                 self.ports.insert(id.clone(), known);
             }
         }
@@ -264,26 +283,42 @@ impl<P: Platform> Syncer<P> {
             Some((mark, servers)) => (mark, servers),
             None => (self.marks.allocate()?, Vec::new()),
         };
-        Some(KnownPort { mark, frontends: Vec::new(), hairpins: Vec::new(), servers, unsure: false })
+        Some(KnownPort {
+            mark,
+            frontends: Vec::new(),
+            hairpins: Vec::new(),
+            servers,
+            unsure: false,
+        })
     }
 
     /// Leads the frontends to the virtual servers, and returns the Services that cannot have all
     /// of theirs.
     fn switch(&mut self, jobs: &[Job]) -> BTreeSet<ServiceId> {
         for job in jobs {
-            let Some(known) = self.ports.get(&job.id) else { continue };
+            let Some(known) = self.ports.get(&job.id) else {
+                continue;
+            };
             for frontend in &known.frontends {
                 if job.wanted.frontends.binary_search(frontend).is_err() {
-                    self.shared.routes.release((job.id.protocol, *frontend), known.mark);
+                    self.shared
+                        .routes
+                        .release((job.id.protocol, *frontend), known.mark);
                 }
             }
         }
         let mut contested = BTreeSet::new();
         for job in jobs {
-            let Some(known) = self.ports.get(&job.id) else { continue };
+            let Some(known) = self.ports.get(&job.id) else {
+                continue;
+            };
             for frontend in &job.wanted.frontends {
                 let mark = job.mark_of(*frontend, known.mark, self.range);
-                if !self.shared.routes.claim((job.id.protocol, *frontend), known.mark, mark) {
+                if !self
+                    .shared
+                    .routes
+                    .claim((job.id.protocol, *frontend), known.mark, mark)
+                {
                     warn!(port = %job.id, ?frontend, "belongs to another service port");
                     contested.insert(job.id.service.clone());
                 }
@@ -294,7 +329,9 @@ impl<P: Platform> Syncer<P> {
 
     /// Notes what the kernel now holds for a service port, and what follows from it.
     fn settle(&mut self, job: Job, now: Instant) {
-        let Some(known) = self.ports.get_mut(&job.id) else { return };
+        let Some(known) = self.ports.get_mut(&job.id) else {
+            return;
+        };
 
         for ip in known::addresses(&job.wanted.frontends) {
             self.shared.vips.retain(ip);
@@ -305,11 +342,20 @@ impl<P: Platform> Syncer<P> {
             self.shared.addresses.release(ip);
         }
         let hairpins = job.wanted.local_addresses();
-        hairpins.iter().for_each(|ip| self.shared.hairpins.retain(*ip));
-        known.hairpins.iter().for_each(|ip| self.shared.hairpins.release(*ip));
+        hairpins
+            .iter()
+            .for_each(|ip| self.shared.hairpins.retain(*ip));
+        known
+            .hairpins
+            .iter()
+            .for_each(|ip| self.shared.hairpins.release(*ip));
 
-        let gone = known.servers.iter().filter(|old| !job.next.iter().any(|new| new.family == old.family));
-        self.doomed.extend(gone.map(|server| server.key(known.mark)));
+        let gone = known
+            .servers
+            .iter()
+            .filter(|old| !job.next.iter().any(|new| new.family == old.family));
+        self.doomed
+            .extend(gone.map(|server| server.key(known.mark)));
 
         known.frontends = job.wanted.frontends;
         known.hairpins = hairpins;
@@ -340,10 +386,15 @@ impl<P: Platform> Syncer<P> {
         let doomed = std::mem::take(&mut self.doomed);
         let commands: Vec<Command> = doomed.iter().copied().map(Command::DelService).collect();
         let failed: BTreeSet<usize> = self.submit(&commands).into_iter().collect();
-        let left = doomed.into_iter().enumerate().filter(|(index, _)| failed.contains(index));
+        let left = doomed
+            .into_iter()
+            .enumerate()
+            .filter(|(index, _)| failed.contains(index));
         self.doomed = left.map(|(_, key)| key).collect();
         if self.doomed.is_empty() {
-            self.retired.drain(..).for_each(|mark| self.marks.free(mark));
+            self.retired
+                .drain(..)
+                .for_each(|mark| self.marks.free(mark));
         }
         self.doomed.is_empty()
     }
@@ -351,7 +402,9 @@ impl<P: Platform> Syncer<P> {
     /// Deletes the real servers that have finished their connections.
     fn drain(&mut self, now: Instant) {
         for id in self.drain.due(now) {
-            let Some(known) = self.ports.get(&id) else { continue };
+            let Some(known) = self.ports.get(&id) else {
+                continue;
+            };
             let finished = self.drain.finished(&mut self.platform, &id, known, now);
             let finished = finished.unwrap_or_else(|trouble| {
                 warn!(port = %id, error = %trouble, "cannot see whether connections are finished");
@@ -359,7 +412,9 @@ impl<P: Platform> Syncer<P> {
             });
             let (commands, reals): (Vec<Command>, Vec<KnownReal>) = finished.into_iter().unzip();
             let failed = self.submit(&commands);
-            let Some(known) = self.ports.get_mut(&id) else { continue };
+            let Some(known) = self.ports.get_mut(&id) else {
+                continue;
+            };
             if failed.is_empty() {
                 for server in &mut known.servers {
                     server.reals.retain(|real| !reals.contains(real));
@@ -401,7 +456,11 @@ impl Job {
     /// Where a frontend leads: to the virtual servers, or to a refusal where there is no endpoint.
     fn mark_of(&self, frontend: Frontend, mark: Mark, range: MarkRange) -> Mark {
         let family = frontend.family();
-        let served = self.wanted.servers.iter().any(|server| server.family == family && !server.reals.is_empty());
+        let served = self
+            .wanted
+            .servers
+            .iter()
+            .any(|server| server.family == family && !server.reals.is_empty());
         if served { mark } else { range.reject() }
     }
 }

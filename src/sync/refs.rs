@@ -27,7 +27,10 @@ pub struct Changes<K> {
 
 impl<K> Default for Refs<K> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), unsettled: HashSet::new() }
+        Self {
+            entries: HashMap::new(),
+            unsettled: HashSet::new(),
+        }
     }
 }
 
@@ -60,18 +63,30 @@ impl<K: Copy + Eq + Hash + Ord> Refs<K> {
 
     /// What has to change, sorted.
     pub fn pending(&mut self) -> Changes<K> {
-        let mut changes = Changes { add: Vec::new(), remove: Vec::new() };
+        let mut changes = Changes {
+            add: Vec::new(),
+            remove: Vec::new(),
+        };
         let entries = &mut self.entries;
         self.unsettled.retain(|key| match entries.get(key) {
-            Some(Entry { needed: 1.., present: false }) => {
+            Some(Entry {
+                needed: 1..,
+                present: false,
+            }) => {
                 changes.add.push(*key);
                 true
             }
-            Some(Entry { needed: 0, present: true }) => {
+            Some(Entry {
+                needed: 0,
+                present: true,
+            }) => {
                 changes.remove.push(*key);
                 true
             }
-            Some(Entry { needed: 0, present: false }) => {
+            Some(Entry {
+                needed: 0,
+                present: false,
+            }) => {
                 entries.remove(key);
                 false
             }
@@ -112,12 +127,24 @@ mod tests {
         let mut refs = Refs::default();
         refs.retain('a');
         refs.retain('a');
-        assert_eq!(refs.pending(), Changes { add: vec!['a'], remove: vec![] });
+        assert_eq!(
+            refs.pending(),
+            Changes {
+                add: vec!['a'],
+                remove: vec![]
+            }
+        );
         refs.added(&['a']);
         refs.release('a');
         assert_eq!(refs.pending(), Changes::default());
         refs.release('a');
-        assert_eq!(refs.pending(), Changes { add: vec![], remove: vec!['a'] });
+        assert_eq!(
+            refs.pending(),
+            Changes {
+                add: vec![],
+                remove: vec!['a']
+            }
+        );
         refs.removed(&['a']);
         assert_eq!(refs.pending(), Changes::default());
     }
@@ -137,7 +164,13 @@ mod tests {
         let mut refs = Refs::default();
         refs.found(['a', 'b']);
         refs.retain('a');
-        assert_eq!(refs.pending(), Changes { add: vec![], remove: vec!['b'] });
+        assert_eq!(
+            refs.pending(),
+            Changes {
+                add: vec![],
+                remove: vec!['b']
+            }
+        );
     }
 
     #[test]

@@ -86,7 +86,9 @@ impl Routes {
         let mut changes = RouteChanges::default();
         let entries = &mut self.entries;
         self.unsettled.retain(|claim| {
-            let Some(entry) = entries.get(claim) else { return false };
+            let Some(entry) = entries.get(claim) else {
+                return false;
+            };
             if entry.wanted == entry.present {
                 if entry.present.is_none() {
                     entries.remove(claim);
@@ -128,12 +130,17 @@ mod tests {
     use crate::kernel::mark::MarkRange;
 
     fn mark(n: u32) -> Mark {
-        MarkRange::default().mark(0x0100_0000 + n).expect("in the range")
+        MarkRange::default()
+            .mark(0x0100_0000 + n)
+            .expect("in the range")
     }
 
     fn web() -> Claim {
         let ip = IpAddr::from([10, 96, 0, 1]);
-        (Protocol::Tcp, Frontend::Address(ip, NonZeroU16::new(80).expect("a port")))
+        (
+            Protocol::Tcp,
+            Frontend::Address(ip, NonZeroU16::new(80).expect("a port")),
+        )
     }
 
     #[test]
@@ -157,7 +164,10 @@ mod tests {
         routes.claim(web(), mark(2), reject);
         assert_eq!(
             routes.pending(false),
-            RouteChanges { remove: vec![(web(), mark(2))], add: vec![(web(), reject)] }
+            RouteChanges {
+                remove: vec![(web(), mark(2))],
+                add: vec![(web(), reject)]
+            }
         );
     }
 
@@ -165,7 +175,11 @@ mod tests {
     fn what_is_there_and_wanted_needs_no_change() {
         let mut routes = Routes::default();
         routes.found([(web(), mark(2))]);
-        assert_eq!(routes.pending(true), RouteChanges::default(), "may still be claimed");
+        assert_eq!(
+            routes.pending(true),
+            RouteChanges::default(),
+            "may still be claimed"
+        );
         routes.claim(web(), mark(2), mark(2));
         assert_eq!(routes.pending(false), RouteChanges::default());
     }

@@ -30,7 +30,10 @@ pub struct Shared {
 impl Shared {
     /// What a previous run left, all of it unclaimed.
     pub fn new(platform: &mut impl Platform) -> Result<Self, Trouble> {
-        let mut shared = Self { keep_unclaimed: true, ..Self::default() };
+        let mut shared = Self {
+            keep_unclaimed: true,
+            ..Self::default()
+        };
         shared.found(&platform.table()?);
         shared.addresses.found(platform.addresses()?);
         Ok(shared)
@@ -55,7 +58,9 @@ impl Shared {
     /// Commits the pending changes of the maps. If they do not fit what is there, somebody else
     /// has changed our table: it is made whole, read back, and the difference is committed.
     fn commit(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
-        let Err(trouble) = self.try_commit(platform, sent) else { return Ok(()) };
+        let Err(trouble) = self.try_commit(platform, sent) else {
+            return Ok(());
+        };
         warn!(error = %trouble, "the table is not as it was left, reading it back");
         sent.shared_failed += 1;
         self.found(&platform.table()?);
@@ -89,10 +94,20 @@ impl Shared {
         let (mut routes, mut vips, mut hairpins) = (Vec::new(), Vec::new(), Vec::new());
         for element in elements {
             match *element {
-                Element::Service { ip, protocol, port, mark } => {
+                Element::Service {
+                    ip,
+                    protocol,
+                    port,
+                    mark,
+                } => {
                     routes.push(((protocol, Frontend::Address(ip, port)), mark));
                 }
-                Element::NodePort { family, protocol, port, mark } => {
+                Element::NodePort {
+                    family,
+                    protocol,
+                    port,
+                    mark,
+                } => {
                     routes.push(((protocol, Frontend::NodePort(family, port)), mark));
                 }
                 Element::Vip(ip) => vips.push(ip),
@@ -124,9 +139,17 @@ fn transaction(
 
 fn element((protocol, frontend): Claim, mark: Mark) -> Element {
     match frontend {
-        Frontend::Address(ip, port) => Element::Service { ip, protocol, port, mark },
-        Frontend::NodePort(family, port) => {
-            Element::NodePort { family, protocol, port, mark }
-        }
+        Frontend::Address(ip, port) => Element::Service {
+            ip,
+            protocol,
+            port,
+            mark,
+        },
+        Frontend::NodePort(family, port) => Element::NodePort {
+            family,
+            protocol,
+            port,
+            mark,
+        },
     }
 }

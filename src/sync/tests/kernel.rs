@@ -8,7 +8,8 @@ use std::rc::Rc;
 use nix::errno::Errno;
 
 use crate::kernel::ipvs::{
-    Cause, Command, Destination, DestinationEntry, Failure, Service, ServiceEntry, ServiceKey, Stats,
+    Cause, Command, Destination, DestinationEntry, Failure, Service, ServiceEntry, ServiceKey,
+    Stats,
 };
 use crate::kernel::nft::{Element, Transaction};
 use crate::sync::{Platform, Trouble};
@@ -44,7 +45,10 @@ impl Kernel {
 
     /// How many IPVS commands there were since the last call.
     pub fn take_commands(&self) -> usize {
-        self.take_log().iter().filter(|line| line.starts_with("ipvs")).count()
+        self.take_log()
+            .iter()
+            .filter(|line| line.starts_with("ipvs"))
+            .count()
     }
 }
 
@@ -67,12 +71,13 @@ impl State {
                 self.services.get_mut(&service.key).ok_or(Errno::ESRCH)?.0 = service;
                 Ok(())
             }
-            Command::DelService(key) => {
-                self.services.remove(&key).map(|_| ()).ok_or(Errno::ESRCH)
-            }
+            Command::DelService(key) => self.services.remove(&key).map(|_| ()).ok_or(Errno::ESRCH),
             Command::NewDestination(key, destination) => {
                 let reals = &mut self.services.get_mut(&key).ok_or(Errno::ESRCH)?.1;
-                if reals.iter().any(|real| same(real, destination.ip, destination.port)) {
+                if reals
+                    .iter()
+                    .any(|real| same(real, destination.ip, destination.port))
+                {
                     return Err(Errno::EEXIST);
                 }
                 reals.push(destination);
@@ -91,7 +96,11 @@ impl State {
                 let reals = &mut self.services.get_mut(&key).ok_or(Errno::ESRCH)?.1;
                 let before = reals.len();
                 reals.retain(|real| !same(real, ip, port));
-                if reals.len() < before { Ok(()) } else { Err(Errno::ENOENT) }
+                if reals.len() < before {
+                    Ok(())
+                } else {
+                    Err(Errno::ENOENT)
+                }
             }
             Command::Zero(_) | Command::Flush | Command::SetConfig(_) => Err(Errno::EOPNOTSUPP),
         }
@@ -107,14 +116,20 @@ impl Platform for Kernel {
         let mut state = self.state();
         let failures = commands.iter().enumerate().filter_map(|(index, command)| {
             let errno = state.run(command).err()?;
-            Some(Failure { index, cause: Cause::Refused(errno) })
+            Some(Failure {
+                index,
+                cause: Cause::Refused(errno),
+            })
         });
         Ok(failures.collect())
     }
 
     fn services(&mut self) -> Result<Vec<ServiceEntry>, Trouble> {
         let state = self.state();
-        let entry = |(service, _): &(Service, _)| ServiceEntry { service: *service, stats: Stats::default() };
+        let entry = |(service, _): &(Service, _)| ServiceEntry {
+            service: *service,
+            stats: Stats::default(),
+        };
         Ok(state.services.values().map(entry).collect())
     }
 
@@ -139,14 +154,18 @@ impl Platform for Kernel {
 
     fn bind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble> {
         let mut state = self.state();
-        state.log.extend(addresses.iter().map(|ip| format!("bind {ip}")));
+        state
+            .log
+            .extend(addresses.iter().map(|ip| format!("bind {ip}")));
         state.addresses.extend(addresses);
         Ok(())
     }
 
     fn unbind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble> {
         let mut state = self.state();
-        state.log.extend(addresses.iter().map(|ip| format!("unbind {ip}")));
+        state
+            .log
+            .extend(addresses.iter().map(|ip| format!("unbind {ip}")));
         state.addresses.retain(|ip| !addresses.contains(ip));
         Ok(())
     }
@@ -172,7 +191,11 @@ impl Platform for Kernel {
             }
         }
         state.elements = elements;
-        state.log.push(format!("commit -{} +{}", transaction.remove.len(), transaction.add.len()));
+        state.log.push(format!(
+            "commit -{} +{}",
+            transaction.remove.len(),
+            transaction.add.len()
+        ));
         Ok(())
     }
 }

@@ -26,15 +26,23 @@ impl Bed {
     /// Starts on a kernel as a previous run left it.
     fn on(kernel: Kernel) -> Self {
         let syncer = Syncer::new(kernel.clone(), MarkRange::default(), DRAIN).expect("a syncer");
-        Self { kernel, syncer, now: Instant::now() }
+        Self {
+            kernel,
+            syncer,
+            now: Instant::now(),
+        }
     }
 
     fn set(&mut self, service: &Service, endpoints: &[Endpoint]) {
-        self.syncer.apply(vec![(service.id.clone(), planned(service, endpoints))], self.now);
+        self.syncer.apply(
+            vec![(service.id.clone(), planned(service, endpoints))],
+            self.now,
+        );
     }
 
     fn delete(&mut self, service: &Service) {
-        self.syncer.apply(vec![(service.id.clone(), ServicePlan::new())], self.now);
+        self.syncer
+            .apply(vec![(service.id.clone(), ServicePlan::new())], self.now);
     }
 
     /// Lets time pass until nothing is due within a minute.
@@ -49,7 +57,11 @@ impl Bed {
         let mut reals: Vec<String> = state
             .services
             .values()
-            .flat_map(|(_, reals)| reals.iter().map(|real| format!("{} {}", real.ip, real.weight)))
+            .flat_map(|(_, reals)| {
+                reals
+                    .iter()
+                    .map(|real| format!("{} {}", real.ip, real.weight))
+            })
             .collect();
         reals.sort();
         reals
@@ -62,18 +74,33 @@ impl Bed {
             Element::Service { ip: at, mark, .. } if *at == ip(address) => Some(*mark),
             _ => None,
         })?;
-        let key = ServiceKey::Mark { family: Family::of(ip(address)), mark: mark.value() };
-        let reals = state.services.get(&key).map(|(_, reals)| reals.as_slice()).unwrap_or_default();
+        let key = ServiceKey::Mark {
+            family: Family::of(ip(address)),
+            mark: mark.value(),
+        };
+        let reals = state
+            .services
+            .get(&key)
+            .map(|(_, reals)| reals.as_slice())
+            .unwrap_or_default();
         Some(reals.iter().filter(|real| real.weight > 0).count())
     }
 }
 
 fn planned(service: &Service, endpoints: &[Endpoint]) -> ServicePlan {
-    let here = Here { node: "a1".into(), zone: Some("a".into()), weights: Weights::default(), scheduler: Scheduler::default() };
+    let here = Here {
+        node: "a1".into(),
+        zone: Some("a".into()),
+        weights: Weights::default(),
+        scheduler: Scheduler::default(),
+    };
     let slices: Vec<_> = Family::ALL
         .into_iter()
         .map(|family| {
-            let mine = endpoints.iter().filter(|one| Family::of(one.ip) == family).cloned();
+            let mine = endpoints
+                .iter()
+                .filter(|one| Family::of(one.ip) == family)
+                .cloned();
             let mut slice = slice(&format!("{family}"), &service.id.name, mine.collect());
             slice.family = family;
             slice.ports[0].protocol = service.ports[0].protocol;
@@ -102,12 +129,18 @@ fn a_service_goes_live_last_and_dark_first() {
     let mut bed = Bed::new();
     bed.set(&web(), &[near(), far()]);
     let log = bed.kernel.take_log();
-    let kinds: Vec<&str> = log.iter().filter_map(|line| line.split([' ', '(']).next()).collect();
+    let kinds: Vec<&str> = log
+        .iter()
+        .filter_map(|line| line.split([' ', '(']).next())
+        .collect();
     assert_eq!(kinds, ["ipvs", "ipvs", "ipvs", "bind", "commit"]);
 
     bed.delete(&web());
     let log = bed.kernel.take_log();
-    let kinds: Vec<&str> = log.iter().filter_map(|line| line.split([' ', '(']).next()).collect();
+    let kinds: Vec<&str> = log
+        .iter()
+        .filter_map(|line| line.split([' ', '(']).next())
+        .collect();
     assert_eq!(kinds, ["commit", "unbind", "ipvs"]);
     let state = bed.kernel.state();
     assert!(state.services.is_empty() && state.elements.is_empty() && state.addresses.is_empty());
@@ -143,7 +176,11 @@ fn a_removed_endpoint_finishes_its_tcp_connections() {
     assert_eq!(bed.reals(), ["10.1.1.5 100", "10.1.3.5 0"]);
 
     bed.wait();
-    assert_eq!(bed.reals(), ["10.1.1.5 100", "10.1.3.5 0"], "it has connections yet");
+    assert_eq!(
+        bed.reals(),
+        ["10.1.1.5 100", "10.1.3.5 0"],
+        "it has connections yet"
+    );
     bed.kernel.state().connections.clear();
     bed.wait();
     assert_eq!(bed.reals(), ["10.1.1.5 100"]);
@@ -162,7 +199,11 @@ fn a_removed_endpoint_that_never_finishes_is_deleted_in_the_end() {
     assert_eq!(bed.reals().len(), 2, "nine minutes");
     bed.set(&web(), &[near()]);
     bed.wait();
-    assert_eq!(bed.reals(), ["10.1.1.5 100"], "ten, and an unchanged plan did not start them anew");
+    assert_eq!(
+        bed.reals(),
+        ["10.1.1.5 100"],
+        "ten, and an unchanged plan did not start them anew"
+    );
 }
 
 #[test]
@@ -196,7 +237,10 @@ fn without_endpoints_connections_are_refused_and_with_the_first_they_are_served(
     let reject = MarkRange::default().reject();
     let refused = |bed: &Bed| {
         let state = bed.kernel.state();
-        state.elements.iter().any(|element| matches!(element, Element::Service { mark, .. } if *mark == reject))
+        state
+            .elements
+            .iter()
+            .any(|element| matches!(element, Element::Service { mark, .. } if *mark == reject))
     };
     bed.set(&web(), &[]);
     assert!(refused(&bed));
@@ -212,7 +256,10 @@ fn affinity_is_changed_in_place() {
     let mut bed = Bed::new();
     bed.set(&web(), &[near()]);
     bed.kernel.take_log();
-    let sticky = Service { affinity_seconds: Some(10_800), ..web() };
+    let sticky = Service {
+        affinity_seconds: Some(10_800),
+        ..web()
+    };
     bed.set(&sticky, &[near()]);
     let log = bed.kernel.take_log();
     assert_eq!(log.len(), 1);
@@ -241,7 +288,11 @@ fn a_frontend_is_served_by_its_first_owner_and_then_by_the_next() {
     bed.set(&twin, &[near()]);
     assert_eq!(bed.served("10.96.0.10"), Some(2), "the first keeps it");
     bed.delete(&web());
-    assert_eq!(bed.wait().into_iter().collect::<Vec<_>>(), [twin.id.clone()], "the second is tried again");
+    assert_eq!(
+        bed.wait().into_iter().collect::<Vec<_>>(),
+        [twin.id.clone()],
+        "the second is tried again"
+    );
     bed.set(&twin, &[near()]);
     assert_eq!(bed.served("10.96.0.10"), Some(1));
 }
@@ -260,7 +311,10 @@ fn a_service_that_is_recreated_under_another_name_takes_over_in_one_step() {
     assert_eq!(bed.served("10.96.0.10"), Some(2));
     let log = bed.kernel.take_log();
     assert!(log.contains(&"commit -1 +1".to_owned()), "{log:?}");
-    assert!(!log.iter().any(|line| line.starts_with("unbind")), "{log:?}");
+    assert!(
+        !log.iter().any(|line| line.starts_with("unbind")),
+        "{log:?}"
+    );
 }
 
 #[test]
@@ -273,7 +327,11 @@ fn a_command_that_fails_holds_back_its_own_service_only_and_is_tried_again() {
         (other.id.clone(), planned(&other, &[near()])),
     ];
     bed.syncer.apply(change, bed.now);
-    assert_eq!(bed.served("10.96.0.10"), None, "not live with half of its endpoints");
+    assert_eq!(
+        bed.served("10.96.0.10"),
+        None,
+        "not live with half of its endpoints"
+    );
     assert_eq!(bed.served("10.96.0.11"), Some(1));
 
     bed.kernel.state().refuse.clear();
@@ -301,7 +359,11 @@ fn a_transaction_that_fails_is_tried_again_before_anything_is_deleted() {
     bed.set(&web(), &[near()]);
     bed.kernel.state().refuse_transactions = true;
     bed.delete(&web());
-    assert_eq!(bed.served("10.96.0.10"), Some(1), "still live, so its server must stay");
+    assert_eq!(
+        bed.served("10.96.0.10"),
+        Some(1),
+        "still live, so its server must stay"
+    );
     bed.kernel.state().refuse_transactions = false;
     bed.wait();
     let state = bed.kernel.state();
@@ -334,7 +396,11 @@ fn a_restart_changes_only_what_has_changed_meanwhile() {
 
     let mut next = Bed::on(bed.kernel.clone());
     next.set(&web(), &[far()]);
-    assert_eq!(next.served("10.96.0.11"), Some(1), "nothing goes before all is planned");
+    assert_eq!(
+        next.served("10.96.0.11"),
+        Some(1),
+        "nothing goes before all is planned"
+    );
     next.syncer.sweep(next.now);
     assert_eq!(next.served("10.96.0.10"), Some(1));
     assert_eq!(next.served("10.96.0.11"), None);
@@ -345,8 +411,15 @@ fn a_restart_changes_only_what_has_changed_meanwhile() {
 #[test]
 fn strangers_are_never_touched() {
     let kernel = Kernel::default();
-    let stranger = ServiceKey::Address { protocol: Protocol::Tcp, ip: ip("192.0.2.1"), port: 80 };
-    let marked = ServiceKey::Mark { family: Family::V4, mark: 7 };
+    let stranger = ServiceKey::Address {
+        protocol: Protocol::Tcp,
+        ip: ip("192.0.2.1"),
+        port: 80,
+    };
+    let marked = ServiceKey::Mark {
+        family: Family::V4,
+        mark: 7,
+    };
     for key in [stranger, marked] {
         let service = crate::kernel::ipvs::Service::new(key, crate::kernel::ipvs::Name::RR);
         kernel.state().services.insert(key, (service, Vec::new()));
@@ -355,5 +428,13 @@ fn strangers_are_never_touched() {
     bed.set(&web(), &[near()]);
     bed.syncer.sweep(bed.now);
     bed.delete(&web());
-    assert_eq!(bed.kernel.state().services.keys().copied().collect::<Vec<_>>(), [marked, stranger]);
+    assert_eq!(
+        bed.kernel
+            .state()
+            .services
+            .keys()
+            .copied()
+            .collect::<Vec<_>>(),
+        [marked, stranger]
+    );
 }

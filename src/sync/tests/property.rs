@@ -10,7 +10,12 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Step {
     /// It has this many addresses, on a port that another may claim too, and these endpoints.
-    Set { service: usize, port: u16, dual: bool, endpoints: u8 },
+    Set {
+        service: usize,
+        port: u16,
+        dual: bool,
+        endpoints: u8,
+    },
     /// It is gone.
     Delete { service: usize },
     /// From now on commands about this endpoint fail, or transactions, or nothing does.
@@ -49,9 +54,11 @@ fn endpoints(bits: u8) -> Vec<Endpoint> {
     (0..4)
         .filter(|n| bits & (1 << n) != 0)
         .map(|n| endpoint(&format!("10.1.0.{n}"), node(n), "a"))
-        .chain((4..8).filter(|n| bits & (1 << n) != 0).map(|n| {
-            endpoint(&format!("fd00:1::{n}"), node(n), "b")
-        }))
+        .chain(
+            (4..8)
+                .filter(|n| bits & (1 << n) != 0)
+                .map(|n| endpoint(&format!("fd00:1::{n}"), node(n), "b")),
+        )
         .collect()
 }
 
@@ -60,7 +67,10 @@ fn object(service: usize, number: u16, dual: bool) -> Service {
     let host = service.min(2) + 10;
     let (v4, v6) = (format!("10.96.0.{host}"), format!("fd00:96::{host}"));
     let all = [v4.as_str(), v6.as_str()];
-    let mut object = super::service(&format!("service-{service}"), &all[..if dual { 2 } else { 1 }]);
+    let mut object = super::service(
+        &format!("service-{service}"),
+        &all[..if dual { 2 } else { 1 }],
+    );
     object.ports[0].port = port(number + if service == 3 { 100 } else { 0 });
     object
 }
@@ -69,16 +79,28 @@ fn object(service: usize, number: u16, dual: bool) -> Service {
 fn shape(kernel: &Kernel) -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<String>) {
     let state = kernel.state();
     let mut routes = BTreeMap::new();
-    let mut others: BTreeSet<String> = state.addresses.iter().map(|ip| format!("bound {ip}")).collect();
+    let mut others: BTreeSet<String> = state
+        .addresses
+        .iter()
+        .map(|ip| format!("bound {ip}"))
+        .collect();
     for element in &state.elements {
         match *element {
             Element::Service { ip, port, mark, .. } => {
-                let key = ServiceKey::Mark { family: Family::of(ip), mark: mark.value() };
+                let key = ServiceKey::Mark {
+                    family: Family::of(ip),
+                    mark: mark.value(),
+                };
                 let reals = state.services.get(&key).map(|(_, reals)| reals.as_slice());
-                let reals = reals.unwrap_or_default().iter().filter(|real| real.weight > 0);
+                let reals = reals
+                    .unwrap_or_default()
+                    .iter()
+                    .filter(|real| real.weight > 0);
                 routes.insert(
                     format!("{ip} {port}"),
-                    reals.map(|real| format!("{} {}", real.ip, real.weight)).collect(),
+                    reals
+                        .map(|real| format!("{} {}", real.ip, real.weight))
+                        .collect(),
                 );
             }
             other => {
@@ -94,11 +116,18 @@ fn run(steps: &[Step]) -> (Kernel, Objects) {
     let mut objects = Objects::new();
     let apply = |bed: &mut Bed, objects: &Objects, id: &ServiceId| match objects.get(id) {
         Some((service, endpoints)) => bed.set(service, endpoints),
-        None => bed.syncer.apply(vec![(id.clone(), ServicePlan::new())], bed.now),
+        None => bed
+            .syncer
+            .apply(vec![(id.clone(), ServicePlan::new())], bed.now),
     };
     for step in steps {
         match step {
-            Step::Set { service, port, dual, endpoints: bits } => {
+            Step::Set {
+                service,
+                port,
+                dual,
+                endpoints: bits,
+            } => {
                 let object = object(*service, *port, *dual);
                 let id = object.id.clone();
                 objects.insert(id.clone(), (object, endpoints(*bits)));

@@ -14,7 +14,6 @@ mod session;
 pub mod step;
 pub mod terminal;
 pub mod tied;
-mod vmlinux;
 
 pub use session::Session;
 

@@ -1,0 +1,98 @@
+//! What the agent may do, and what it does.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use apiserver::User;
+use lab::traffic::Protocol;
+
+use crate::bed::{Bed, until_served_by};
+
+const TRACING: &str = "/sys/kernel/tracing";
+
+/// The kernel's own trace of every program that is executed on the machine, from before the agent
+/// starts until after it has ended.
+pub fn the_agent_never_executes_anything() -> Result<()> {
+    let trace = Trace::start()?;
+    let mut bed = Bed::start()?;
+    let web = bed.web(&bed.pods)?;
+    let all: Vec<_> = bed.pods.iter().collect();
+    until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all)?;
+    bed.cluster()?.set_endpoints(&web, &bed.pods[1..])?;
+    until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all[1..])?;
+    let agent = bed.agent.take().context("an agent")?;
+    let pid = agent.pid();
+    agent.terminate()?;
+
+    let executed = trace.executed()?;
+    // `modprobe` is the kernel's, which loads what the agent's requests need.
+    let (own, others): (Vec<&String>, Vec<&String>) = executed
+        .iter()
+        .filter(|line| !line.contains("modprobe"))
+        .partition(|line| line.contains(&format!(" pid={pid} ")));
+    ensure!(own.len() == 1, "the agent itself was started once: {executed:#?}");
+    ensure!(others.is_empty(), "these were executed too: {others:#?}");
+    Ok(())
+}
+
+pub fn the_cluster_role_is_no_wider_than_what_the_agent_asks_for() -> Result<()> {
+    let bed = Bed::start()?;
+    let web = bed.web(&bed.pods)?;
+    let all: Vec<_> = bed.pods.iter().collect();
+    until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all)?;
+    let api = bed.cluster()?.api();
+    // A cut watch and a compaction make it list as well.
+    api.serve_watch_list(false);
+    api.compact();
+    api.cut_watches();
+    bed.cluster()?.set_endpoints(&web, &bed.pods[1..])?;
+    until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all[1..])?;
+
+    let user = User::service_account("kube-system", "spillway");
+    let refused: Vec<_> = api
+        .requests()
+        .into_iter()
+        .filter(|request| request.user == Some(user.clone()) && request.status == 403)
+        .collect();
+    ensure!(refused.is_empty(), "it asked for more than it may: {refused:?}");
+    let unused = api.unused_grants(&user);
+    ensure!(unused.is_empty(), "it may do more than it does: {unused:?}");
+    Ok(())
+}
+
+/// The kernel's trace of `execve`.
+struct Trace;
+
+impl Trace {
+    fn start() -> Result<Self> {
+        if !Path::new(TRACING).join("events").exists() {
+            nix::mount::mount(
+                Some("tracefs"),
+                TRACING,
+                Some("tracefs"),
+                nix::mount::MsFlags::empty(),
+                None::<&str>,
+            )
+            .context("the kernel's tracing file system cannot be mounted")?;
+        }
+        fs::write(format!("{TRACING}/trace"), "")?;
+        fs::write(format!("{TRACING}/events/sched/sched_process_exec/enable"), "1")?;
+        fs::write(format!("{TRACING}/tracing_on"), "1")?;
+        Ok(Self)
+    }
+
+    /// One line for each program that was executed.
+    fn executed(&self) -> Result<Vec<String>> {
+        let trace = fs::read_to_string(format!("{TRACING}/trace"))?;
+        let lines = trace.lines().filter(|line| line.contains("sched_process_exec"));
+        Ok(lines.map(str::to_owned).collect())
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        // A test that fails to switch it off leaves a trace that nobody reads.
+        let _ = fs::write(format!("{TRACING}/events/sched/sched_process_exec/enable"), "0");
+    }
+}

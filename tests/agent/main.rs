@@ -1,0 +1,31 @@
+//! The agent with real packets: given this cluster, this traffic goes there. Run by
+//! `cargo lab test agent`.
+
+mod audit;
+mod bed;
+mod objects;
+mod restart;
+mod routing;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lab::harness::main(
+        "agent",
+        lab::tests![
+            routing::connections_divide_by_weight_and_go_elsewhere_when_the_near_pod_is_gone,
+            routing::a_pod_reaches_itself_through_its_service,
+            routing::an_outside_client_of_a_node_port_is_answered_from_any_node,
+            routing::a_service_without_endpoints_refuses_and_serves_with_the_first,
+            routing::a_client_with_affinity_stays_with_its_pod,
+            routing::sctp_is_routed,
+            restart::killed_in_the_middle_of_a_large_sync_it_converges_and_cuts_no_connection,
+            restart::connections_outlive_the_agent_and_a_removed_endpoint,
+            restart::while_the_api_server_is_gone_the_last_state_serves,
+            objects::malformed_objects_are_named_and_counted_and_the_rest_works_on,
+            objects::strangers_in_the_kernel_are_left_alone,
+            audit::the_agent_never_executes_anything,
+            audit::the_cluster_role_is_no_wider_than_what_the_agent_asks_for,
+        ],
+    )
+}

@@ -1,0 +1,80 @@
+//! What the agent makes of objects, and what it leaves alone.
+
+use anyhow::{Result, ensure};
+use lab::traffic::Protocol;
+use lab::world::Place;
+use spillway::kernel::ipvs::{Client, Command, Name, Service, ServiceKey};
+use spillway::model::Family;
+
+use crate::bed::{Bed, until, until_served_by};
+
+const MALFORMED: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: no-address, namespace: shop}
+spec: {clusterIP: 10.96.0.300, ports: [{name: http, port: 80, protocol: TCP}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: no-port, namespace: shop}
+spec: {clusterIP: 10.96.7.7, ports: [{name: http, port: 0, protocol: TCP}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: from-the-future, namespace: shop}
+spec: {clusterIP: 10.96.7.8, colour: blue, ports: [{name: http, port: 80, protocol: QUIC}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: no-such-address, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{name: http, port: 80, protocol: TCP}]
+endpoints: [{addresses: ["10.1.1.five"]}]
+"#;
+
+pub fn malformed_objects_are_named_and_counted_and_the_rest_works_on() -> Result<()> {
+    let bed = Bed::start()?;
+    bed.cluster()?.api().apply_yaml(MALFORMED)?;
+    let web = bed.web(&bed.pods)?;
+    let all: Vec<_> = bed.pods.iter().collect();
+    until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all)?;
+
+    let agent = bed.agent()?;
+    for name in ["shop/no-address", "shop/no-port", "shop/from-the-future", "shop/no-such-address"] {
+        agent.wait_log(name)?;
+    }
+    until("the problems are counted", || {
+        let metrics = agent.metrics()?;
+        let count = |kind| metrics.get(&format!("spillway_object_problems_total{{kind=\"{kind}\"}}"));
+        Ok(count("Service").is_some_and(|n| *n >= 3.0)
+            && count("EndpointSlice").is_some_and(|n| *n >= 1.0))
+    })
+}
+
+pub fn strangers_in_the_kernel_are_left_alone() -> Result<()> {
+    let mut bed = Bed::start()?;
+    let strangers = [
+        ServiceKey::Address {
+            protocol: spillway::model::Protocol::Tcp,
+            ip: "192.0.2.1".parse()?,
+            port: 80,
+        },
+        ServiceKey::Mark { family: Family::V4, mark: 7 },
+    ];
+    let add: Vec<Command> =
+        strangers.iter().map(|key| Command::NewService(Service::new(*key, Name::RR))).collect();
+    bed.node()?.netns().enter(|| -> Result<()> { Ok(Client::connect()?.submit(&add)?) })??;
+    bed.web(&bed.pods)?;
+    if let Some(agent) = bed.agent.take() {
+        agent.terminate()?;
+    }
+    bed.cluster()?.api().delete("Service", "default", "web")?;
+    bed.agent = Some(bed.world.agent("east-1")?);
+    bed.agent()?.wait_ready()?;
+    let left: Vec<ServiceKey> = bed.node()?.netns().enter(|| -> Result<_> {
+        let entries = Client::connect()?.services()?;
+        Ok(entries.iter().map(|entry| entry.service.key).collect())
+    })??;
+    ensure!(left.len() == 2 && strangers.iter().all(|key| left.contains(key)), "left are {left:?}");
+    Ok(())
+}
