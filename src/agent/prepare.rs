@@ -3,23 +3,27 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tracing::warn;
 
 use crate::config::Settings;
 use crate::kernel::ipvs::{Client, Command};
 use crate::kernel::nft::Base;
 use crate::kernel::sysctl::{self, KernelVersion, Setting};
 
-/// Gives the node's sysctls the values that the data plane needs.
+/// Gives the node's sysctls the values that the data plane needs, and as far as possible those
+/// that are configured for connection tracking: services work without them too.
 ///
 /// The ones of IPVS are there only once its module is, so it is loaded first.
 pub fn node(settings: &Settings) -> anyhow::Result<()> {
     Client::connect()?;
     let kernel = KernelVersion::running().context("the kernel's version cannot be told")?;
-    let mut wanted = sysctl::required(settings.strict_arp, kernel);
-    wanted.extend(conntrack(settings));
-    if let Err(errors) = sysctl::apply(&settings.proc_sys, &wanted) {
+    let needed = sysctl::required(settings.strict_arp, kernel);
+    if let Err(errors) = sysctl::apply(&settings.proc_sys, &needed) {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         bail!("{}", lines.join("\n"));
+    }
+    for error in sysctl::apply(&settings.proc_sys, &conntrack(settings)).err().into_iter().flatten() {
+        warn!("{error}");
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ pub fn the_cluster_role_is_no_wider_than_what_the_agent_asks_for() -> Result<()>
     let refused: Vec<_> = api
         .requests()
         .into_iter()
-        .filter(|request| request.user == Some(user.clone()) && request.status == 403)
+        .filter(|request| request.user == user.name && request.status == Some(403))
         .collect();
     ensure!(refused.is_empty(), "it asked for more than it may: {refused:?}");
     let unused = api.unused_grants(&user);

@@ -17,17 +17,17 @@ pub fn connections_divide_by_weight_and_go_elsewhere_when_the_near_pod_is_gone()
     let node = bed.node()?;
     // A pod asks for the ClusterIP; a node port is asked for from outside.
     let outside = bed.world.outside();
-    let ways: [(&dyn Ask, _, _); 4] = [
-        (&bed.client, "ClusterIP IPv4", web.v4(80)),
-        (&bed.client, "ClusterIP IPv6", web.v6(80)),
-        (&Outside(outside.netns()), "node port IPv4", node.v4(30080)),
-        (&Outside(outside.netns()), "node port IPv6", node.v6(30080)),
+    let ways = [
+        (bed.client.netns(), "ClusterIP IPv4", web.v4(80)),
+        (bed.client.netns(), "ClusterIP IPv6", web.v6(80)),
+        (outside.netns(), "node port IPv4", node.v4(30080)),
+        (outside.netns(), "node port IPv6", node.v6(30080)),
     ];
     let near_and_far: Vec<_> = bed.pods.iter().collect();
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         for (client, way, to) in ways {
-            until_served_by(&client.place(), to, protocol, &near_and_far)?;
-            let spread = client.place().spread(to, protocol, CONNECTIONS, 20)?;
+            until_served_by(client, to, protocol, &near_and_far)?;
+            let spread = client.spread(to, protocol, CONNECTIONS, 20)?;
             ensure!(spread.failed() == 0, "{way} {protocol}: {spread}");
             let total: f64 = WEIGHTS.iter().sum();
             for (pod, weight) in bed.pods.iter().zip(WEIGHTS) {
@@ -46,29 +46,10 @@ pub fn connections_divide_by_weight_and_go_elsewhere_when_the_near_pod_is_gone()
     let far: Vec<_> = bed.pods[1..].iter().collect();
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         for (client, _, to) in ways {
-            until_served_by(&client.place(), to, protocol, &far)?;
+            until_served_by(client, to, protocol, &far)?;
         }
     }
     Ok(())
-}
-
-/// A client by reference, whatever kind of place it is.
-trait Ask {
-    fn place(&self) -> &lab::world::Netns;
-}
-
-impl Ask for lab::world::Pod {
-    fn place(&self) -> &lab::world::Netns {
-        self.netns()
-    }
-}
-
-struct Outside<'a>(&'a lab::world::Netns);
-
-impl Ask for Outside<'_> {
-    fn place(&self) -> &lab::world::Netns {
-        self.0
-    }
 }
 
 pub fn a_pod_reaches_itself_through_its_service() -> Result<()> {
@@ -93,9 +74,9 @@ pub fn an_outside_client_of_a_node_port_is_answered_from_any_node() -> Result<()
     // The reply has to come back through this node, so the pod sees the node.
     let connection = outside.connect_tcp(to)?;
     ensure!(
-        bed.node()?.has(connection.seen.ip()),
+        bed.node()?.has(connection.seen_client.ip()),
         "the pod saw {} instead of the node",
-        connection.seen
+        connection.seen_client
     );
     Ok(())
 }
