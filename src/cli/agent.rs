@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "FILTER",
-        default_value = "info",
+        default_value = "info,kube_client=error",
         env = "SPILLWAY_LOG"
     )]
     log: String,

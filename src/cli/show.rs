@@ -23,8 +23,6 @@ struct PortView {
 struct ServerView {
     family: String,
     scheduler: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    affinity_seconds: Option<u32>,
     real_servers: Vec<RealView>,
 }
 
@@ -119,7 +117,6 @@ fn server_view(server: &VirtualServer) -> ServerView {
     ServerView {
         family: server.family.to_string(),
         scheduler: server.scheduler.name(),
-        affinity_seconds: server.affinity_seconds,
         real_servers: server
             .reals
             .iter()

@@ -50,6 +50,15 @@ pub fn plan<'a>(
         .collect()
 }
 
+/// A client of a Service with affinity is told from others by its address alone, so that it finds
+/// the same endpoint at all addresses of the service port.
+fn scheduler(service: &Service, here: &Here) -> Scheduler {
+    match service.affinity_seconds {
+        Some(_) => Scheduler::MaglevHash,
+        None => here.scheduler,
+    }
+}
+
 fn plan_port<'a>(
     service: &Service,
     port: &ServicePort,
@@ -88,8 +97,7 @@ fn plan_port<'a>(
             order::shuffle(&mut reals, &here.node);
             VirtualServer {
                 family,
-                scheduler: here.scheduler,
-                affinity_seconds: service.affinity_seconds,
+                scheduler: scheduler(service, here),
                 reals,
             }
         })

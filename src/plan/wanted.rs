@@ -59,8 +59,6 @@ pub struct VirtualServer {
     pub family: Family,
     /// How IPVS picks a real server.
     pub scheduler: Scheduler,
-    /// How long a client stays with its real server after its last connection, in seconds.
-    pub affinity_seconds: Option<u32>,
     /// The endpoints, each once, in an order of this node's own: many schedulers start with the
     /// first, which must not be the same on every node. Empty: connections are refused.
     pub reals: Vec<RealServer>,
@@ -87,6 +85,13 @@ pub enum Scheduler {
     /// Weighted round robin: new connections divide exactly in proportion to the weights.
     #[default]
     WeightedRoundRobin,
+    /// Maglev hashing of the client's address: a client stays with its real server for as long as
+    /// that is there, and few clients move when another comes or goes.
+    ///
+    /// Session affinity is done with this and not with IPVS persistence, which does not translate
+    /// ports for virtual servers that are found by mark (`ip_vs_sched_persist`: the connection goes
+    /// to the port that the client asked for). The time-out of the affinity has no meaning so.
+    MaglevHash,
 }
 
 impl Scheduler {
@@ -95,13 +100,13 @@ impl Scheduler {
         match self {
             Self::RoundRobin => "rr",
             Self::WeightedRoundRobin => "wrr",
+            Self::MaglevHash => "mh",
         }
     }
 
     /// The scheduler of that name, if it is one that plans use.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::RoundRobin, Self::WeightedRoundRobin]
-            .into_iter()
-            .find(|one| one.name() == name)
+        let all = [Self::RoundRobin, Self::WeightedRoundRobin, Self::MaglevHash];
+        all.into_iter().find(|one| one.name() == name)
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 
 use super::known::{KnownReal, KnownServer};
 use super::platform::{Platform, Trouble};
-use crate::kernel::ipvs::{DestinationEntry, Service, ServiceFlags, ServiceKey};
+use crate::kernel::ipvs::{DestinationEntry, Service, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
 use crate::plan::Scheduler;
 
@@ -56,11 +56,9 @@ fn read(
         .iter()
         .filter_map(real)
         .collect();
-    let persistent = service.flags.contains(ServiceFlags::PERSISTENT);
     let server = KnownServer {
         family,
         scheduler: Scheduler::from_name(service.scheduler.as_str()),
-        affinity_seconds: persistent.then_some(service.timeout_seconds),
         reals,
     };
     Ok(Some((mark, server)))

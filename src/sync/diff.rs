@@ -27,10 +27,7 @@ pub fn server(
     };
     match known {
         None => commands.push(Command::NewService(service(key, wanted))),
-        Some(known)
-            if known.scheduler != Some(wanted.scheduler)
-                || known.affinity_seconds != wanted.affinity_seconds =>
-        {
+        Some(known) if known.scheduler != Some(wanted.scheduler) => {
             commands.push(Command::SetService(service(key, wanted)));
         }
         Some(_) => {}
@@ -74,7 +71,6 @@ pub fn server(
     KnownServer {
         family: wanted.family,
         scheduler: Some(wanted.scheduler),
-        affinity_seconds: wanted.affinity_seconds,
         reals,
     }
 }
@@ -88,19 +84,13 @@ fn target(real: &RealServer) -> KnownReal {
 }
 
 fn service(key: ServiceKey, wanted: &VirtualServer) -> Service {
-    let scheduler = match wanted.scheduler {
-        Scheduler::RoundRobin => Name::RR,
-        Scheduler::WeightedRoundRobin => Name::WRR,
+    let (scheduler, flags) = match wanted.scheduler {
+        Scheduler::RoundRobin => (Name::RR, ServiceFlags::empty()),
+        Scheduler::WeightedRoundRobin => (Name::WRR, ServiceFlags::empty()),
+        // A client whose real server takes no new connections gets another instead of none.
+        Scheduler::MaglevHash => (Name::MH, ServiceFlags::SCHEDULER_1),
     };
-    let service = Service::new(key, scheduler);
-    match wanted.affinity_seconds {
-        None => service,
-        Some(seconds) => Service {
-            flags: ServiceFlags::PERSISTENT,
-            timeout_seconds: seconds,
-            ..service
-        },
-    }
+    Service { flags, ..Service::new(key, scheduler) }
 }
 
 fn destination(real: &KnownReal) -> Destination {

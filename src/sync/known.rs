@@ -30,8 +30,6 @@ pub struct KnownServer {
     pub family: Family,
     /// None where it is a scheduler that no plan asks for.
     pub scheduler: Option<Scheduler>,
-    /// The persistence time-out in seconds.
-    pub affinity_seconds: Option<u32>,
     /// Its real servers, in no certain order.
     pub reals: Vec<KnownReal>,
 }

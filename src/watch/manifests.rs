@@ -109,8 +109,10 @@ struct Lists<'a> {
 impl Lists<'_> {
     fn file(&mut self, path: &Path) -> Result<(), ManifestError> {
         let text = std::fs::read_to_string(path).map_err(|source| read_error(path, source))?;
+        // A whole cluster is more than the parser expects of one file, and this is not a stranger's.
+        let options = serde_saphyr::options! { budget: None };
         let documents: Vec<Value> =
-            serde_saphyr::from_multiple(&text).map_err(|source| ManifestError::Syntax {
+            serde_saphyr::from_multiple_with_options(&text, options).map_err(|source| ManifestError::Syntax {
                 path: path.into(),
                 source: Box::new(source),
             })?;
