@@ -22,7 +22,11 @@ pub fn node(settings: &Settings) -> anyhow::Result<()> {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         bail!("{}", lines.join("\n"));
     }
-    for error in sysctl::apply(&settings.proc_sys, &conntrack(settings)).err().into_iter().flatten() {
+    for error in sysctl::apply(&settings.proc_sys, &conntrack(settings))
+        .err()
+        .into_iter()
+        .flatten()
+    {
         warn!("{error}");
     }
     Ok(())

@@ -90,7 +90,10 @@ fn service(key: ServiceKey, wanted: &VirtualServer) -> Service {
         // A client whose real server takes no new connections gets another instead of none.
         Scheduler::MaglevHash => (Name::MH, ServiceFlags::SCHEDULER_1),
     };
-    Service { flags, ..Service::new(key, scheduler) }
+    Service {
+        flags,
+        ..Service::new(key, scheduler)
+    }
 }
 
 fn destination(real: &KnownReal) -> Destination {

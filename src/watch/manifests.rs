@@ -111,8 +111,8 @@ impl Lists<'_> {
         let text = std::fs::read_to_string(path).map_err(|source| read_error(path, source))?;
         // A whole cluster is more than the parser expects of one file, and this is not a stranger's.
         let options = serde_saphyr::options! { budget: None };
-        let documents: Vec<Value> =
-            serde_saphyr::from_multiple_with_options(&text, options).map_err(|source| ManifestError::Syntax {
+        let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(&text, options)
+            .map_err(|source| ManifestError::Syntax {
                 path: path.into(),
                 source: Box::new(source),
             })?;

@@ -31,7 +31,10 @@ pub fn the_agent_never_executes_anything() -> Result<()> {
         .iter()
         .filter(|line| !line.contains("modprobe"))
         .partition(|line| line.contains(&format!(" pid={pid} ")));
-    ensure!(own.len() == 1, "the agent itself was started once: {executed:#?}");
+    ensure!(
+        own.len() == 1,
+        "the agent itself was started once: {executed:#?}"
+    );
     ensure!(others.is_empty(), "these were executed too: {others:#?}");
     Ok(())
 }
@@ -55,7 +58,10 @@ pub fn the_cluster_role_is_no_wider_than_what_the_agent_asks_for() -> Result<()>
         .into_iter()
         .filter(|request| request.user == user.name && request.status == Some(403))
         .collect();
-    ensure!(refused.is_empty(), "it asked for more than it may: {refused:?}");
+    ensure!(
+        refused.is_empty(),
+        "it asked for more than it may: {refused:?}"
+    );
     let unused = api.unused_grants(&user);
     ensure!(unused.is_empty(), "it may do more than it does: {unused:?}");
     Ok(())
@@ -77,7 +83,10 @@ impl Trace {
             .context("the kernel's tracing file system cannot be mounted")?;
         }
         fs::write(format!("{TRACING}/trace"), "")?;
-        fs::write(format!("{TRACING}/events/sched/sched_process_exec/enable"), "1")?;
+        fs::write(
+            format!("{TRACING}/events/sched/sched_process_exec/enable"),
+            "1",
+        )?;
         fs::write(format!("{TRACING}/tracing_on"), "1")?;
         Ok(Self)
     }
@@ -85,7 +94,9 @@ impl Trace {
     /// One line for each program that was executed.
     fn executed(&self) -> Result<Vec<String>> {
         let trace = fs::read_to_string(format!("{TRACING}/trace"))?;
-        let lines = trace.lines().filter(|line| line.contains("sched_process_exec"));
+        let lines = trace
+            .lines()
+            .filter(|line| line.contains("sched_process_exec"));
         Ok(lines.map(str::to_owned).collect())
     }
 }
@@ -93,6 +104,9 @@ impl Trace {
 impl Drop for Trace {
     fn drop(&mut self) {
         // A test that fails to switch it off leaves a trace that nobody reads.
-        let _ = fs::write(format!("{TRACING}/events/sched/sched_process_exec/enable"), "0");
+        let _ = fs::write(
+            format!("{TRACING}/events/sched/sched_process_exec/enable"),
+            "0",
+        );
     }
 }

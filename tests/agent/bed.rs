@@ -30,7 +30,12 @@ impl Bed {
             .collect::<Result<Vec<Pod>>>()?;
         let client = world.node("east-1")?.pod("client")?;
         let agent = Some(world.agent("east-1")?);
-        let bed = Self { pods, agent, client, world };
+        let bed = Self {
+            pods,
+            agent,
+            client,
+            world,
+        };
         bed.agent()?.wait_ready()?;
         Ok(bed)
     }
@@ -80,7 +85,10 @@ pub fn until_served_by(
     let mut last = Spread::default();
     let served = until("the pods that answer", || {
         last = client.spread(to, protocol, 30, 10)?;
-        let only = last.answers.keys().all(|name| pods.iter().any(|pod| pod.name == *name));
+        let only = last
+            .answers
+            .keys()
+            .all(|name| pods.iter().any(|pod| pod.name == *name));
         Ok(only && last.failed() == 0 && last.answered() > 0)
     });
     served.with_context(|| format!("{to}/{protocol} was last answered like this: {last}"))

@@ -40,12 +40,21 @@ pub fn malformed_objects_are_named_and_counted_and_the_rest_works_on() -> Result
     until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all)?;
 
     let agent = bed.agent()?;
-    for name in ["shop/no-address", "shop/no-port", "shop/from-the-future", "shop/no-such-address"] {
+    for name in [
+        "shop/no-address",
+        "shop/no-port",
+        "shop/from-the-future",
+        "shop/no-such-address",
+    ] {
         agent.wait_log(name)?;
     }
     until("the problems are counted", || {
         let metrics = agent.metrics()?;
-        let count = |kind| metrics.get(&format!("spillway_object_problems_total{{kind=\"{kind}\"}}"));
+        let count = |kind| {
+            metrics.get(&format!(
+                "spillway_object_problems_total{{kind=\"{kind}\"}}"
+            ))
+        };
         Ok(count("Service").is_some_and(|n| *n >= 3.0)
             && count("EndpointSlice").is_some_and(|n| *n >= 1.0))
     })
@@ -59,11 +68,18 @@ pub fn strangers_in_the_kernel_are_left_alone() -> Result<()> {
             ip: "192.0.2.1".parse()?,
             port: 80,
         },
-        ServiceKey::Mark { family: Family::V4, mark: 7 },
+        ServiceKey::Mark {
+            family: Family::V4,
+            mark: 7,
+        },
     ];
-    let add: Vec<Command> =
-        strangers.iter().map(|key| Command::NewService(Service::new(*key, Name::RR))).collect();
-    bed.node()?.netns().enter(|| -> Result<()> { Ok(Client::connect()?.submit(&add)?) })??;
+    let add: Vec<Command> = strangers
+        .iter()
+        .map(|key| Command::NewService(Service::new(*key, Name::RR)))
+        .collect();
+    bed.node()?
+        .netns()
+        .enter(|| -> Result<()> { Ok(Client::connect()?.submit(&add)?) })??;
     bed.web(&bed.pods)?;
     if let Some(agent) = bed.agent.take() {
         agent.terminate()?;
@@ -75,6 +91,9 @@ pub fn strangers_in_the_kernel_are_left_alone() -> Result<()> {
         let entries = Client::connect()?.services()?;
         Ok(entries.iter().map(|entry| entry.service.key).collect())
     })??;
-    ensure!(left.len() == 2 && strangers.iter().all(|key| left.contains(key)), "left are {left:?}");
+    ensure!(
+        left.len() == 2 && strangers.iter().all(|key| left.contains(key)),
+        "left are {left:?}"
+    );
     Ok(())
 }

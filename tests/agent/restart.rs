@@ -29,7 +29,10 @@ pub fn killed_in_the_middle_of_a_large_sync_it_converges_and_cuts_no_connection(
     until("a part is programmed", || Ok(programmed(&bed)? > 500))?;
     bed.agent.take().context("an agent")?.kill9()?;
     let at_kill = programmed(&bed)?;
-    ensure!(at_kill < SERVICES, "all {at_kill} were programmed before it was killed");
+    ensure!(
+        at_kill < SERVICES,
+        "all {at_kill} were programmed before it was killed"
+    );
     let spread = held.ping();
     ensure!(spread.answered() == 50, "after the kill: {spread}");
 
@@ -39,20 +42,28 @@ pub fn killed_in_the_middle_of_a_large_sync_it_converges_and_cuts_no_connection(
     let spread = held.ping();
     ensure!(spread.answered() == 50, "after the restart: {spread}");
     let sent = what_a_fresh_plan_would_change(&bed)?;
-    ensure!(sent == Sent::default(), "a fresh plan of the final objects would send {sent:?}");
+    ensure!(
+        sent == Sent::default(),
+        "a fresh plan of the final objects would send {sent:?}"
+    );
     Ok(())
 }
 
 /// How many virtual servers the node has.
 fn programmed(bed: &Bed) -> Result<usize> {
-    bed.node()?.netns().enter(|| -> Result<usize> { Ok(Client::connect()?.services()?.len()) })?
+    bed.node()?
+        .netns()
+        .enter(|| -> Result<usize> { Ok(Client::connect()?.services()?.len()) })?
 }
 
 /// Plans the API server's objects anew and counts what the kernel would have to be told.
 fn what_a_fresh_plan_would_change(bed: &Bed) -> Result<Sent> {
     let api = bed.cluster()?.api();
     let mut file = tempfile::Builder::new().suffix(".json").tempfile()?;
-    let items: Vec<_> = ["Service", "EndpointSlice", "Node"].iter().flat_map(|kind| api.list(kind)).collect();
+    let items: Vec<_> = ["Service", "EndpointSlice", "Node"]
+        .iter()
+        .flat_map(|kind| api.list(kind))
+        .collect();
     let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items});
     file.write_all(&serde_json::to_vec(&list)?)?;
     let (events, _) = read_manifests(&[file.path().to_owned()], "east-1")?;
@@ -97,20 +108,37 @@ pub fn connections_outlive_the_agent_and_a_removed_endpoint() -> Result<()> {
 
     let status = bed.agent.take().context("an agent")?.terminate()?;
     ensure!(status.success(), "SIGTERM ended it by {status}");
-    ensure!(held.ping().answered() == 60, "without an agent: {}", held.ping());
+    ensure!(
+        held.ping().answered() == 60,
+        "without an agent: {}",
+        held.ping()
+    );
     let spread = bed.client.spread(web.v4(80), Protocol::Tcp, 20, 5)?;
-    ensure!(spread.answered() == 20, "new connections without an agent: {spread}");
+    ensure!(
+        spread.answered() == 20,
+        "new connections without an agent: {spread}"
+    );
 
     bed.agent = Some(bed.world.agent("east-1")?);
     bed.agent()?.wait_ready()?;
-    ensure!(held.ping().answered() == 60, "with the next agent: {}", held.ping());
+    ensure!(
+        held.ping().answered() == 60,
+        "with the next agent: {}",
+        held.ping()
+    );
 
     bed.cluster()?.set_endpoints(&web, &bed.pods[1..])?;
     let far: Vec<_> = bed.pods[1..].iter().collect();
     until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &far)?;
     let spread = held.ping();
-    ensure!(spread.answered() == 60, "with the near endpoint gone: {spread}");
-    ensure!(spread.of(&bed.pods[0].name) > 30, "most were the near pod's: {spread}");
+    ensure!(
+        spread.answered() == 60,
+        "with the near endpoint gone: {spread}"
+    );
+    ensure!(
+        spread.of(&bed.pods[0].name) > 30,
+        "most were the near pod's: {spread}"
+    );
     Ok(())
 }
 

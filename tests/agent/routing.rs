@@ -86,7 +86,9 @@ pub fn a_service_without_endpoints_refuses_and_serves_with_the_first() -> Result
     let none: &[lab::world::Pod] = &[];
     let web = bed.web(none)?;
     for to in [web.v4(80), web.v6(80), bed.node()?.v4(30080)] {
-        until("it refuses", || Ok(bed.client.connect_tcp(to).err() == Some(Failure::Refused)))?;
+        until("it refuses", || {
+            Ok(bed.client.connect_tcp(to).err() == Some(Failure::Refused))
+        })?;
     }
     bed.cluster()?.set_endpoints(&web, &bed.pods[1..2])?;
     until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &[&bed.pods[1]])?;
@@ -106,13 +108,18 @@ pub fn a_client_with_affinity_stays_with_its_pod() -> Result<()> {
     let all: Vec<_> = bed.pods.iter().collect();
     until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all)?;
     let spread = bed.client.spread(web.v4(80), Protocol::Tcp, 50, 5)?;
-    ensure!(spread.answers.len() == 1 && spread.answered() == 50, "{spread}");
+    ensure!(
+        spread.answers.len() == 1 && spread.answered() == 50,
+        "{spread}"
+    );
     Ok(())
 }
 
 pub fn sctp_is_routed() -> Result<()> {
     let bed = Bed::start()?;
-    let web = bed.cluster()?.service("signal", [Port::sctp("sctp", 3868).to(ECHO_PORT)]);
+    let web = bed
+        .cluster()?
+        .service("signal", [Port::sctp("sctp", 3868).to(ECHO_PORT)]);
     bed.cluster()?.publish(&web, &bed.pods[2..])?;
     until_served_by(&bed.client, web.v4(3868), Protocol::Sctp, &[&bed.pods[2]])
 }
