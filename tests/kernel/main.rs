@@ -47,6 +47,7 @@ fn main() -> ExitCode {
             nft::traffic::host_ports_are_closed_on_virtual_addresses,
             nft::traffic::a_verdict_mark_refuses_or_drops,
             nft::traffic::without_a_virtual_server_the_neighbours_mark_comes_back_and_the_host_stays_closed,
+            nft::traffic::when_too_many_marks_are_borrowed_the_mark_is_lost_but_not_the_packet,
             sysctl::settings_that_differ_are_written,
             sysctl::a_setting_that_cannot_be_made_is_named_and_does_not_stop_the_others,
             sysctl::the_running_kernel_has_a_version,

@@ -44,6 +44,12 @@ impl Client {
         })
     }
 
+    /// The number that the running kernel gave the IPVS family, for those who send messages of
+    /// their own making.
+    pub fn family(&self) -> u16 {
+        self.family
+    }
+
     /// Carries out commands in order. One that fails does not stop the others.
     ///
     /// They go out in batches of [`BATCH_BYTES`] with one acknowledgement each.

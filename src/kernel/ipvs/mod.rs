@@ -24,6 +24,7 @@ mod stats;
 mod tests;
 pub mod wire;
 
+pub use batch::Batch;
 pub use client::Client;
 pub use command::Command;
 pub use config::{Info, Timeouts};

@@ -60,9 +60,14 @@ pub fn run(options: &Options, filter: &str) -> anyhow::Result<bool> {
     Ok(code == 0)
 }
 
-/// The name of a figure among those of all benchmarks.
+/// The name of a figure among those of all benchmarks: after its benchmark, unless it says of what
+/// else it is.
 fn full_key(figure: &Figure) -> String {
-    format!("{}.{}", figure.bench, figure.key)
+    if figure.key.contains('.') {
+        figure.key.clone()
+    } else {
+        format!("{}.{}", figure.bench, figure.key)
+    }
 }
 
 /// Puts the figures into the file, where those of other benchmarks stay.

@@ -1,0 +1,183 @@
+//! From the finished plan of 5,000 services × 10 endpoints to the last acknowledgement, next to a
+//! raw writer of the same messages: `cargo lab bench cold_sync`.
+//!
+//! The raw writer sends IPVS requests that were encoded beforehand, then all addresses and all map
+//! elements in one go each; it compares nothing, keeps nothing and orders nothing. The two take
+//! turns, each time in a fresh network namespace, and the ratio is that of their medians.
+
+mod cluster;
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, ensure};
+use lab::harness::bench::{self, Figures};
+use lab::harness::namespace;
+use netlink_sys::protocols::NETLINK_GENERIC;
+use spillway::kernel::ipvs::{
+    Batch, Client, Command, Destination, Name, Service as IpvsService, ServiceKey, wire,
+};
+use spillway::kernel::link::Link;
+use spillway::kernel::mark::MarkRange;
+use spillway::kernel::nft::{Base, Element, Table, Transaction};
+use spillway::kernel::socket::{BATCH_BYTES, Socket};
+use spillway::model::{Family, Protocol, ServiceId};
+use spillway::plan::{Frontend, ServicePlan, plan};
+use spillway::sync::{Linux, Syncer};
+
+const SERVICES: u32 = 5_000;
+const ENDPOINTS: u32 = 10;
+/// As many as the agent programs at a time.
+const ROUND: usize = 256;
+const TURNS: usize = 3;
+
+type Plans = Vec<(ServiceId, ServicePlan)>;
+
+fn main() -> ExitCode {
+    bench::main("cold_sync", run)
+}
+
+fn run(figures: &mut Figures) -> Result<()> {
+    // The first of everything loads the kernel's modules.
+    in_fresh_namespace(|| sync(plans(1)))?;
+    let (mut ours, mut raws) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        ours.push(in_fresh_namespace(|| sync(plans(SERVICES)))?);
+        raws.push(in_fresh_namespace(|| raw(&plans(SERVICES)))?);
+    }
+    let (ours, raw) = (median(ours), median(raws));
+    figures.record("seconds", ours.as_secs_f64(), "s")?;
+    figures.record("raw_seconds", raw.as_secs_f64(), "s")?;
+    figures.record(
+        "ratio_to_raw",
+        ours.as_secs_f64() / raw.as_secs_f64(),
+        "times",
+    )
+}
+
+fn in_fresh_namespace(measure: impl FnOnce() -> Result<Duration> + Send) -> Result<Duration> {
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            namespace::enter_fresh()?;
+            measure()
+        });
+        thread.join().map_err(|_| anyhow!("panicked"))?
+    })
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn plans(services: u32) -> Plans {
+    let here = cluster::here();
+    (0..services)
+        .map(|number| {
+            let (service, slice) = (cluster::service(number), cluster::slice(number, ENDPOINTS));
+            let plan = plan(&service, [&slice].into_iter(), &here);
+            (service.id, plan)
+        })
+        .collect()
+}
+
+fn base() -> Base {
+    Base {
+        marks: MarkRange::default(),
+        masquerade_bit: 14,
+        masquerade_all: false,
+        pod_cidrs: Vec::new(),
+    }
+}
+
+/// Spillway: what is measured.
+fn sync(plans: Plans) -> Result<Duration> {
+    let platform = Linux::open(base()).map_err(|trouble| anyhow!(trouble))?;
+    let mut syncer = Syncer::new(platform, MarkRange::default(), Duration::from_hours(1))
+        .map_err(|trouble| anyhow!(trouble))?;
+    let services = plans.len();
+    let begin = Instant::now();
+    let mut plans = plans.into_iter().peekable();
+    while plans.peek().is_some() {
+        syncer.apply(plans.by_ref().take(ROUND).collect(), Instant::now());
+    }
+    syncer.sweep(Instant::now());
+    let elapsed = begin.elapsed();
+    ensure!(syncer.failing() == 0, "{:?}", syncer.sent());
+    ensure!(
+        Client::connect()?.services()?.len() == services,
+        "not all are there"
+    );
+    Ok(elapsed)
+}
+
+/// The raw writer.
+fn raw(plans: &Plans) -> Result<Duration> {
+    let mut link = Link::open()?;
+    let mut table = Table::open(&base())?;
+    let mut socket = Socket::open(NETLINK_GENERIC)?;
+    let (commands, addresses, add) = messages(plans);
+    let batches = encode(&mut socket, Client::connect()?.family(), &commands);
+    let begin = Instant::now();
+    for (batch, last) in &batches {
+        let refusals = socket.exchange(batch.bytes(), *last)?;
+        ensure!(refusals.is_empty(), "{refusals:?}");
+    }
+    link.add(&addresses)?;
+    table.commit(&Transaction {
+        remove: Vec::new(),
+        add,
+    })?;
+    Ok(begin.elapsed())
+}
+
+/// What a sync of these plans sends into an empty kernel.
+fn messages(plans: &Plans) -> (Vec<Command>, Vec<std::net::IpAddr>, Vec<Element>) {
+    let (mut commands, mut addresses, mut elements) = (Vec::new(), Vec::new(), Vec::new());
+    let ports = plans.iter().flat_map(|(_, plan)| plan.values());
+    for (mark, port) in MarkRange::default().servers().zip(ports) {
+        let key = ServiceKey::Mark {
+            family: Family::V4,
+            mark: mark.value(),
+        };
+        commands.push(Command::NewService(IpvsService::new(key, Name::WRR)));
+        commands.extend(port.servers[0].reals.iter().map(|real| {
+            let weight = u32::from(real.weight.get());
+            Command::NewDestination(key, Destination::new(real.ip, real.port.get(), weight))
+        }));
+        for frontend in &port.frontends {
+            if let Frontend::Address(ip, number) = *frontend {
+                addresses.push(ip);
+                let protocol = Protocol::Tcp;
+                elements.push(Element::Service {
+                    ip,
+                    protocol,
+                    port: number,
+                    mark,
+                });
+                elements.push(Element::Vip(ip));
+            }
+        }
+        elements.extend(port.local_addresses().into_iter().map(Element::Hairpin));
+    }
+    (commands, addresses, elements)
+}
+
+fn encode(socket: &mut Socket, family: u16, commands: &[Command]) -> Vec<(Batch, u32)> {
+    let mut batches = Vec::new();
+    let (mut batch, mut last) = (Batch::default(), 0);
+    for command in commands {
+        last = socket.next_sequence();
+        batch.push(family, last, 0, &wire::Message::from(command));
+        if batch.bytes().len() >= BATCH_BYTES {
+            batch.acknowledge_last();
+            batches.push((std::mem::take(&mut batch), last));
+        }
+    }
+    if !batch.bytes().is_empty() {
+        batch.acknowledge_last();
+        batches.push((batch, last));
+    }
+    batches
+}
