@@ -76,7 +76,7 @@ fn plans(services: u32) -> Plans {
     (0..services)
         .map(|number| {
             let (service, slice) = (cluster::service(number), cluster::slice(number, ENDPOINTS));
-            let plan = plan(&service, [&slice].into_iter(), &here);
+            let plan = plan(&service, &[&slice], &here);
             (service.id, plan)
         })
         .collect()

@@ -19,7 +19,7 @@ fn one_service(bencher: Bencher, endpoints: u32) {
         cluster::slice(0, endpoints),
         cluster::here(),
     );
-    bencher.bench(|| plan(black_box(&service), [&slice].into_iter(), &here));
+    bencher.bench(|| plan(black_box(&service), &[&slice], &here));
 }
 
 /// One endpoint comes and goes in a cluster of that many Services: from event to plan.
@@ -42,6 +42,6 @@ fn one_change(bencher: Bencher, services: u32) {
         let touched = snapshot.take_touched();
         let id = touched.first().expect("the changed Service");
         let service = snapshot.service(id).expect("a Service");
-        black_box(plan(service, snapshot.slices(id), &here))
+        black_box(plan(service, &snapshot.slices(id), &here))
     });
 }

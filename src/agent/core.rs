@@ -225,7 +225,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
     fn plan(&self, id: &ServiceId) -> ServicePlan {
         self.snapshot
             .service(id)
-            .map(|service| plan(service, self.snapshot.slices(id), &self.here))
+            .map(|service| plan(service, &self.snapshot.slices(id), &self.here))
             .unwrap_or_default()
     }
 }

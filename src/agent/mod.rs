@@ -13,7 +13,7 @@ mod core;
 mod prepare;
 mod status;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -35,7 +35,7 @@ use status::Status;
 /// # Errors
 /// If the kernel lacks something, or there is no way to reach an API server. An API server that
 /// does not answer is no error: it is asked again for ever.
-pub fn run(settings: &Settings, kubeconfig: Option<PathBuf>) -> anyhow::Result<()> {
+pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
     prepare::node(settings)?;
     let platform = Linux::open(prepare::base(settings)).map_err(|trouble| anyhow!(trouble))?;
     prepare::timeouts(settings)?;
@@ -58,7 +58,7 @@ pub fn run(settings: &Settings, kubeconfig: Option<PathBuf>) -> anyhow::Result<(
         .name("core".into())
         .spawn(move || Core::new(syncer, here, status).run(&inbox))
         .context("the core thread cannot be started")?;
-    let ended = serve_and_watch(settings, kubeconfig, feed.clone(), health, metrics);
+    let ended = serve_and_watch(settings, kubeconfig, &feed, &health, &metrics);
     feed.stop();
     let panicked = core.join().is_err();
     if panicked {
@@ -71,16 +71,14 @@ pub fn run(settings: &Settings, kubeconfig: Option<PathBuf>) -> anyhow::Result<(
 #[tokio::main(flavor = "current_thread")]
 async fn serve_and_watch(
     settings: &Settings,
-    kubeconfig: Option<PathBuf>,
-    feed: Feed,
-    health: Arc<Health>,
-    metrics: Arc<Metrics>,
+    kubeconfig: Option<&Path>,
+    feed: &Feed,
+    health: &Arc<Health>,
+    metrics: &Arc<Metrics>,
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
-    let client = watch::client(kubeconfig.as_deref())
-        .await
-        .context("no API server")?;
+    let client = watch::client(kubeconfig).await.context("no API server")?;
     info!(node = settings.node, "watching");
 
     let problems = metrics.clone();
@@ -91,15 +89,15 @@ async fn serve_and_watch(
         move |problem| problems.problem(problem.kind),
     );
     let hard = settings.bind_hard_fail;
-    let healthz = async {
+    let probed = async {
         match settings.healthz {
-            Some(at) => serve::healthz(at, hard, health, metrics.clone())
+            Some(at) => serve::healthz(at, hard, health.clone(), metrics.clone())
                 .await
                 .context("healthz"),
             None => std::future::pending().await,
         }
     };
-    let metricz = async {
+    let scraped = async {
         match settings.metrics {
             Some(at) => serve::metrics(at, hard, metrics.clone())
                 .await
@@ -109,15 +107,20 @@ async fn serve_and_watch(
     };
     tokio::select! {
         () = watches => Err(anyhow!("the watches have ended")),
-        ended = healthz => ended,
-        ended = metricz => ended,
-        _ = terminate.recv() => stopping("SIGTERM"),
-        _ = interrupt.recv() => stopping("SIGINT"),
+        ended = probed => ended,
+        ended = scraped => ended,
+        _ = terminate.recv() => {
+            stopping("SIGTERM");
+            Ok(())
+        }
+        _ = interrupt.recv() => {
+            stopping("SIGINT");
+            Ok(())
+        }
         () = feed.closed() => Err(anyhow!("the core thread has ended")),
     }
 }
 
-fn stopping(signal: &str) -> anyhow::Result<()> {
+fn stopping(signal: &str) {
     warn!(signal, "stopping; the kernel goes on serving as it is");
-    Ok(())
 }

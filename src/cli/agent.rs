@@ -10,7 +10,7 @@ use crate::config::{self, Overrides};
 
 /// Programs this node's kernel, and keeps it as the cluster wants it.
 ///
-/// Needs CAP_NET_ADMIN and, for sysctls, a writable /proc/sys/net. Takes over what a previous run
+/// Needs the capability `NET_ADMIN` and, for sysctls, a writable /proc/sys/net. Takes over what a previous run
 /// left and cuts no connection. SIGTERM ends it; the kernel then goes on serving as it is.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for warning in warnings {
         warn!("{warning}");
     }
-    agent::run(&settings, args.kubeconfig.clone())
+    agent::run(&settings, args.kubeconfig.as_deref())
 }
 
 fn start_log(args: &Args) -> anyhow::Result<()> {

@@ -47,7 +47,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
 
     let mut snapshot = Snapshot::default();
-    events.into_iter().for_each(|event| snapshot.apply(event));
+    for event in events {
+        snapshot.apply(event);
+    }
     ensure!(
         snapshot.service_count() > 0,
         "the manifests hold no Service that is to be programmed"
@@ -61,7 +63,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let plans: Vec<ServicePlan> = snapshot
         .take_touched()
         .iter()
-        .filter_map(|id| Some(plan(snapshot.service(id)?, snapshot.slices(id), &here)))
+        .filter_map(|id| Some(plan(snapshot.service(id)?, &snapshot.slices(id), &here)))
         .collect();
     let ports = plans.iter().flatten();
     match args.output {

@@ -1,5 +1,5 @@
 //! Short ways to write down a cluster, for tests.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::missing_panics_doc)]
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;

@@ -8,10 +8,10 @@ use super::{Here, RealServer};
 use crate::model::{Endpoint, EndpointSlice, Family, Level, ServicePort};
 
 /// The real servers of one family of a service port, in the order of their addresses.
-pub fn serving<'a>(
+pub fn serving(
     port: &ServicePort,
     family: Family,
-    slices: impl Iterator<Item = &'a EndpointSlice>,
+    slices: &[&EndpointSlice],
     here: &Here,
 ) -> Vec<RealServer> {
     let candidates = candidates(port, family, slices);
@@ -31,10 +31,10 @@ type Candidates<'a> = BTreeMap<(IpAddr, NonZeroU16), &'a Endpoint>;
 fn candidates<'a>(
     port: &ServicePort,
     family: Family,
-    slices: impl Iterator<Item = &'a EndpointSlice>,
+    slices: &[&'a EndpointSlice],
 ) -> Candidates<'a> {
     let mut found = Candidates::new();
-    for slice in slices.filter(|slice| slice.family == family) {
+    for slice in slices.iter().filter(|slice| slice.family == family) {
         let ports = slice
             .ports
             .iter()

@@ -31,11 +31,7 @@ pub struct Here {
 }
 
 /// What the kernel of this node shall hold for a Service with these slices.
-pub fn plan<'a>(
-    service: &Service,
-    slices: impl Iterator<Item = &'a EndpointSlice> + Clone,
-    here: &Here,
-) -> ServicePlan {
+pub fn plan(service: &Service, slices: &[&EndpointSlice], here: &Here) -> ServicePlan {
     service
         .ports
         .iter()
@@ -45,7 +41,7 @@ pub fn plan<'a>(
                 port: port.name.clone(),
                 protocol: port.protocol,
             };
-            (id, plan_port(service, port, slices.clone(), here))
+            (id, plan_port(service, port, slices, here))
         })
         .collect()
 }
@@ -59,10 +55,10 @@ fn scheduler(service: &Service, here: &Here) -> Scheduler {
     }
 }
 
-fn plan_port<'a>(
+fn plan_port(
     service: &Service,
     port: &ServicePort,
-    slices: impl Iterator<Item = &'a EndpointSlice> + Clone,
+    slices: &[&EndpointSlice],
     here: &Here,
 ) -> PortPlan {
     let families: Vec<Family> = Family::ALL
@@ -93,7 +89,7 @@ fn plan_port<'a>(
     let servers = families
         .into_iter()
         .map(|family| {
-            let mut reals = endpoints::serving(port, family, slices.clone(), here);
+            let mut reals = endpoints::serving(port, family, slices, here);
             order::shuffle(&mut reals, &here.node);
             VirtualServer {
                 family,

@@ -12,7 +12,8 @@ fn here() -> Here {
 }
 
 fn plan_of(service: &Service, slices: &[EndpointSlice]) -> PortPlan {
-    let plan = plan(service, slices.iter(), &here());
+    let slices: Vec<&EndpointSlice> = slices.iter().collect();
+    let plan = plan(service, &slices, &here());
     assert_eq!(plan.len(), 1, "one service port");
     plan.into_values().next().expect("one service port")
 }
@@ -82,7 +83,7 @@ fn an_endpoint_of_unknown_place_is_elsewhere_in_the_cluster() {
     let slices = [slice("web-1", "web", vec![lost])];
     let plan = super::plan(
         &service("web", &["10.96.0.10"]),
-        slices.iter(),
+        &slices.each_ref(),
         &without_zone,
     );
     let port = plan.values().next().expect("one service port");
@@ -171,7 +172,7 @@ fn a_port_is_matched_by_name_and_protocol() {
     let mut endpoints = slice("dns-1", "dns", vec![endpoint("10.1.1.5", "a1", "a")]);
     endpoints.ports[0].name = "dns".into();
     endpoints.ports[0].protocol = Protocol::Udp;
-    let plan = plan(&dns, [endpoints].iter(), &here());
+    let plan = plan(&dns, &[&endpoints], &here());
     let served: Vec<String> = plan
         .iter()
         .filter(|(_, port)| port.servers.iter().any(|server| !server.reals.is_empty()))
@@ -236,7 +237,7 @@ fn nodes_start_their_rounds_at_different_endpoints() {
             node: node.into(),
             ..here()
         };
-        let plan = super::plan(&web, slices.iter(), &here);
+        let plan = super::plan(&web, &slices.each_ref(), &here);
         plan.values().next().expect("one service port").servers[0].reals[0].ip
     };
     let firsts: std::collections::BTreeSet<_> =

@@ -49,12 +49,9 @@ impl Snapshot {
     }
 
     /// The slices that hold a Service's endpoints, in the order of their names.
-    pub fn slices(&self, id: &ServiceId) -> impl Iterator<Item = &EndpointSlice> + Clone {
-        self.slices_of
-            .get(id)
-            .into_iter()
-            .flatten()
-            .filter_map(|slice| self.slices.get(slice))
+    pub fn slices(&self, id: &ServiceId) -> Vec<&EndpointSlice> {
+        let slices = self.slices_of.get(id).into_iter().flatten();
+        slices.filter_map(|slice| self.slices.get(slice)).collect()
     }
 
     /// This agent's own Node.

@@ -79,8 +79,8 @@ fn a_slice_that_moves_to_another_service_touches_both() {
     moved.service = id("api");
     snapshot.apply(Event::Slice(Change::Apply(moved)));
     assert_eq!(touched(&mut snapshot), ["api", "web"]);
-    assert_eq!(snapshot.slices(&id("web")).count(), 0);
-    assert_eq!(snapshot.slices(&id("api")).count(), 1);
+    assert_eq!(snapshot.slices(&id("web")).len(), 0);
+    assert_eq!(snapshot.slices(&id("api")).len(), 1);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_service_may_come_before_its_slices_or_after() {
         &["10.96.0.10"],
     ))));
     assert_eq!(touched(&mut snapshot), ["web"]);
-    assert_eq!(snapshot.slices(&id("web")).count(), 1);
+    assert_eq!(snapshot.slices(&id("web")).len(), 1);
 }
 
 #[test]

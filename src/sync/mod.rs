@@ -342,13 +342,12 @@ impl<P: Platform> Syncer<P> {
             self.shared.addresses.release(ip);
         }
         let hairpins = job.wanted.local_addresses();
-        hairpins
-            .iter()
-            .for_each(|ip| self.shared.hairpins.retain(*ip));
-        known
-            .hairpins
-            .iter()
-            .for_each(|ip| self.shared.hairpins.release(*ip));
+        for ip in &hairpins {
+            self.shared.hairpins.retain(*ip);
+        }
+        for ip in &known.hairpins {
+            self.shared.hairpins.release(*ip);
+        }
 
         let gone = known
             .servers

@@ -14,7 +14,7 @@ const TRACING: &str = "/sys/kernel/tracing";
 /// The kernel's own trace of every program that is executed on the machine, from before the agent
 /// starts until after it has ended.
 pub fn the_agent_never_executes_anything() -> Result<()> {
-    let trace = Trace::start()?;
+    let _trace = Trace::start()?;
     let mut bed = Bed::start()?;
     let web = bed.web(&bed.pods)?;
     let all: Vec<_> = bed.pods.iter().collect();
@@ -25,7 +25,7 @@ pub fn the_agent_never_executes_anything() -> Result<()> {
     let pid = agent.pid();
     agent.terminate()?;
 
-    let executed = trace.executed()?;
+    let executed = Trace::executed()?;
     // `modprobe` is the kernel's, which loads what the agent's requests need.
     let (own, others): (Vec<&String>, Vec<&String>) = executed
         .iter()
@@ -92,7 +92,7 @@ impl Trace {
     }
 
     /// One line for each program that was executed.
-    fn executed(&self) -> Result<Vec<String>> {
+    fn executed() -> Result<Vec<String>> {
         let trace = fs::read_to_string(format!("{TRACING}/trace"))?;
         let lines = trace
             .lines()

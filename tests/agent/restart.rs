@@ -68,7 +68,9 @@ fn what_a_fresh_plan_would_change(bed: &Bed) -> Result<Sent> {
     file.write_all(&serde_json::to_vec(&list)?)?;
     let (events, _) = read_manifests(&[file.path().to_owned()], "east-1")?;
     let mut snapshot = Snapshot::default();
-    events.into_iter().for_each(|event| snapshot.apply(event));
+    for event in events {
+        snapshot.apply(event);
+    }
     let here = Here {
         node: "east-1".into(),
         zone: snapshot.node().zone.clone(),
@@ -79,7 +81,7 @@ fn what_a_fresh_plan_would_change(bed: &Bed) -> Result<Sent> {
         .take_touched()
         .into_iter()
         .filter_map(|id| {
-            let plan = plan(snapshot.service(&id)?, snapshot.slices(&id), &here);
+            let plan = plan(snapshot.service(&id)?, &snapshot.slices(&id), &here);
             Some((id, plan))
         })
         .collect();

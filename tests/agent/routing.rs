@@ -9,7 +9,7 @@ use crate::bed::{Bed, until, until_served_by};
 
 /// The weights of a pod on this node, in this zone and elsewhere in the cluster.
 const WEIGHTS: [f64; 3] = [100.0, 30.0, 10.0];
-const CONNECTIONS: usize = 1_000;
+const CONNECTIONS: u32 = 1_000;
 
 pub fn connections_divide_by_weight_and_go_elsewhere_when_the_near_pod_is_gone() -> Result<()> {
     let bed = Bed::start()?;
@@ -27,11 +27,12 @@ pub fn connections_divide_by_weight_and_go_elsewhere_when_the_near_pod_is_gone()
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         for (client, way, to) in ways {
             until_served_by(client, to, protocol, &near_and_far)?;
-            let spread = client.spread(to, protocol, CONNECTIONS, 20)?;
+            let spread = client.spread(to, protocol, CONNECTIONS as usize, 20)?;
             ensure!(spread.failed() == 0, "{way} {protocol}: {spread}");
             let total: f64 = WEIGHTS.iter().sum();
             for (pod, weight) in bed.pods.iter().zip(WEIGHTS) {
-                let share = spread.of(&pod.name) as f64 / CONNECTIONS as f64;
+                let share =
+                    f64::from(u32::try_from(spread.of(&pod.name))?) / f64::from(CONNECTIONS);
                 let wanted = weight / total;
                 ensure!(
                     (share - wanted).abs() < 0.03,

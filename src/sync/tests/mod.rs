@@ -7,7 +7,7 @@ use crate::model::{Endpoint, Family, Protocol, Service, Weights};
 use crate::plan::{Here, Scheduler, plan};
 use kernel::Kernel;
 
-const DRAIN: Duration = Duration::from_secs(600);
+const DRAIN: Duration = Duration::from_mins(10);
 
 /// A syncer over a kernel in memory, at a time of its own.
 struct Bed {
@@ -47,7 +47,7 @@ impl Bed {
 
     /// Lets time pass until nothing is due within a minute.
     fn wait(&mut self) -> BTreeSet<ServiceId> {
-        self.now += Duration::from_secs(60);
+        self.now += Duration::from_mins(1);
         self.syncer.tick(self.now)
     }
 
@@ -107,7 +107,7 @@ fn planned(service: &Service, endpoints: &[Endpoint]) -> ServicePlan {
             slice
         })
         .collect();
-    plan(service, slices.iter(), &here)
+    plan(service, &slices.iter().collect::<Vec<_>>(), &here)
 }
 
 fn web() -> Service {
@@ -289,8 +289,8 @@ fn a_frontend_is_served_by_its_first_owner_and_then_by_the_next() {
     assert_eq!(bed.served("10.96.0.10"), Some(2), "the first keeps it");
     bed.delete(&web());
     assert_eq!(
-        bed.wait().into_iter().collect::<Vec<_>>(),
-        [twin.id.clone()],
+        bed.wait(),
+        BTreeSet::from([twin.id.clone()]),
         "the second is tried again"
     );
     bed.set(&twin, &[near()]);
