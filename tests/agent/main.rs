@@ -23,6 +23,7 @@ fn main() -> ExitCode {
             restart::connections_outlive_the_agent_and_a_removed_endpoint,
             restart::while_the_api_server_is_gone_the_last_state_serves,
             objects::malformed_objects_are_named_and_counted_and_the_rest_works_on,
+            objects::cleanup_takes_out_what_is_ours_and_nothing_else,
             objects::strangers_in_the_kernel_are_left_alone,
             audit::the_agent_never_executes_anything,
             audit::the_cluster_role_is_no_wider_than_what_the_agent_asks_for,

@@ -1,6 +1,6 @@
 //! What the agent makes of objects, and what it leaves alone.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lab::traffic::Protocol;
 use lab::world::Place;
 use spillway::kernel::ipvs::{Client, Command, Name, Service, ServiceKey};
@@ -58,6 +58,39 @@ pub fn malformed_objects_are_named_and_counted_and_the_rest_works_on() -> Result
         Ok(count("Service").is_some_and(|n| *n >= 3.0)
             && count("EndpointSlice").is_some_and(|n| *n >= 1.0))
     })
+}
+
+pub fn cleanup_takes_out_what_is_ours_and_nothing_else() -> Result<()> {
+    let mut bed = Bed::start()?;
+    let web = bed.web(&bed.pods)?;
+    let all: Vec<_> = bed.pods.iter().collect();
+    until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all)?;
+    if let Some(agent) = bed.agent.take() {
+        agent.terminate()?;
+    }
+    let stranger = ServiceKey::Mark {
+        family: Family::V4,
+        mark: 7,
+    };
+    let binary = std::env::var("SPILLWAY_BIN").context("SPILLWAY_BIN is not set")?;
+    let (output, left) = bed.node()?.netns().enter(|| -> Result<_> {
+        let mut ipvs = Client::connect()?;
+        ipvs.submit(&[Command::NewService(Service::new(stranger, Name::RR))])?;
+        let output = std::process::Command::new(binary).arg("cleanup").output()?;
+        Ok((output, ipvs.services()?))
+    })??;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{said}");
+    // Two ports in two families.
+    ensure!(said.contains("4 virtual servers"), "{said}");
+    let keys: Vec<ServiceKey> = left.iter().map(|entry| entry.service.key).collect();
+    ensure!(keys == [stranger], "left are {keys:?}");
+    ensure!(
+        bed.client.connect_tcp(web.v4(80)).is_err(),
+        "the service is still there"
+    );
+    Ok(())
 }
 
 pub fn strangers_in_the_kernel_are_left_alone() -> Result<()> {

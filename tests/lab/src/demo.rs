@@ -42,17 +42,53 @@ impl Level {
 
 /// Runs inside of the machine, as root. Fails unless every connection went as planned.
 pub fn run() -> Result<()> {
-    let begin = Instant::now();
-    let say = |what: &str| println!("[{:5.1} s] {what}", begin.elapsed().as_secs_f64());
+    let clock = Clock(Instant::now());
+    on_stage(&clock, |mut stages| {
+        clock.say("a pod of the service `web` on every node: each client prefers the near one");
+        show(&stages)?;
 
-    say("building two clusters of three nodes, each node a network namespace");
+        clock.say("killing the pods on the first node of each cluster: others get their share");
+        for stage in &mut stages {
+            let near = stage.pods.remove(0);
+            stage.cluster.set_endpoints(&stage.web, &stage.pods)?;
+            near.kill()?;
+            stage.until_settled()?;
+        }
+        show(&stages)?;
+
+        clock.say("all connections went as planned");
+        Ok(())
+    })
+}
+
+/// Runs something while the lab of the demo is up, and says how to look at it.
+pub fn meanwhile<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
+    let clock = Clock(Instant::now());
+    on_stage(&clock, |stages| {
+        for stage in &stages {
+            clock.say(&format!(
+                "the service `web` of {} is at {}",
+                stage.cluster.spec().name,
+                stage.web.v4(80)
+            ));
+        }
+        clock.say(
+            "`ip netns` lists nodes and pods; `ip netns exec east-1 ipvsadm -Ln` looks at one",
+        );
+        run()
+    })
+}
+
+/// Sets up two clusters with an agent on every node, and the service `web` in each.
+fn on_stage<T>(clock: &Clock, play: impl FnOnce(Vec<Stage>) -> Result<T>) -> Result<T> {
+    clock.say("building two clusters of three nodes, each node a network namespace");
     let world = World::start(&Topology::two_clusters())?;
     let stages: Vec<Stage> = world
         .clusters()
         .iter()
         .map(Stage::start)
         .collect::<Result<_>>()?;
-    say("starting an agent on every node, as the manifests in daemonset/ say");
+    clock.say("starting an agent on every node, as the manifests in daemonset/ say");
     let agents: Vec<Agent> = stages
         .iter()
         .flat_map(|stage| stage.cluster.nodes())
@@ -61,22 +97,16 @@ pub fn run() -> Result<()> {
     for agent in &agents {
         agent.wait_ready()?;
     }
+    play(stages)
+}
 
-    say("a pod of the service `web` on every node: each client prefers the near one");
-    let mut stages = stages;
-    show(&stages)?;
+/// Since when the demo runs.
+struct Clock(Instant);
 
-    say("killing the pods on the first node of each cluster: their share goes to the others");
-    for stage in &mut stages {
-        let near = stage.pods.remove(0);
-        stage.cluster.set_endpoints(&stage.web, &stage.pods)?;
-        near.kill()?;
-        stage.until_settled()?;
+impl Clock {
+    fn say(&self, what: &str) {
+        println!("[{:5.1} s] {what}", self.0.elapsed().as_secs_f64());
     }
-    show(&stages)?;
-
-    say("all connections went as planned");
-    Ok(())
 }
 
 /// One cluster with its service.
