@@ -28,7 +28,8 @@ impl Folder {
         turn.lock()?;
         for entry in fs::read_dir(outs)? {
             let path = entry?.path();
-            let abandoned = File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
+            let abandoned =
+                File::open(path.join(LOCK)).map_or(true, |lock| lock.try_lock().is_ok());
             if abandoned {
                 fs::remove_dir_all(&path)?;
             }

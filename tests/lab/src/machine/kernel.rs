@@ -7,12 +7,17 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::packages::{dependency, install_missing, output_of, unpack, update_lists};
+use super::step::step;
+use super::vmlinux;
 
 /// Depends on Debian's present kernel. (The `cloud` flavour has no 9p.)
 const KERNEL: &str = "linux-image-amd64";
 
 /// For the few steps before the file system is there; statically linked.
 const BUSYBOX: &str = "busybox-static";
+
+/// The unpacked image.
+const IMAGE: &str = "boot/vmlinux";
 
 /// A kernel with its modules, and a program to start with.
 pub struct Kernel {
@@ -26,6 +31,7 @@ impl Kernel {
         install_missing(&[
             ("depmod", "kmod"),
             ("qemu-system-x86_64", "qemu-system-x86"),
+            ("xz", "xz-utils"),
         ])?;
         let folder = lab_folder.join("kernel");
         fs::create_dir_all(lab_folder)?;
@@ -42,7 +48,7 @@ impl Kernel {
 
     /// The kernel image.
     pub fn image(&self) -> PathBuf {
-        self.folder.join(format!("boot/vmlinuz-{}", self.release))
+        self.folder.join(IMAGE)
     }
 
     /// What belongs at `/lib/modules`.
@@ -88,7 +94,11 @@ fn download(folder: &Path) -> anyhow::Result<()> {
     unpack(BUSYBOX, folder)?;
     let release = only_entry(&folder.join("lib/modules"))?;
     let mut depmod = Command::new("/sbin/depmod");
-    output_of(depmod.arg("--basedir").arg(folder).arg(release)).map(drop)
+    output_of(depmod.arg("--basedir").arg(folder).arg(&release))?;
+    let packed = folder.join(format!("boot/vmlinuz-{release}"));
+    step("unpacking the kernel", || {
+        vmlinux::unpack(&packed, &folder.join(IMAGE))
+    })
 }
 
 fn only_entry(folder: &Path) -> anyhow::Result<String> {

@@ -14,6 +14,7 @@ mod session;
 pub mod step;
 pub mod terminal;
 pub mod tied;
+mod vmlinux;
 
 pub use session::Session;
 
