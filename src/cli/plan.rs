@@ -5,8 +5,8 @@ use anyhow::{Context, ensure};
 use clap::ValueEnum;
 
 use super::show;
-use crate::model::Weights;
-use crate::plan::{Here, Scheduler, ServicePlan, plan};
+use crate::config::{self, Overrides};
+use crate::plan::{Here, ServicePlan, plan};
 use crate::snapshot::Snapshot;
 use crate::watch::read_manifests;
 
@@ -28,6 +28,10 @@ pub struct Args {
     /// The node to plan for, as its Node object is named.
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     node: String,
+
+    /// The agent's KubeProxyConfiguration file, for its weights and scheduler.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// How to print the plan.
     #[arg(short = 'o', long, value_enum, default_value_t = Output::Table)]
@@ -54,11 +58,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         snapshot.service_count() > 0,
         "the manifests hold no Service that is to be programmed"
     );
+    let overrides = Overrides {
+        node: Some(args.node.clone()),
+        ..Overrides::default()
+    };
+    let (settings, warnings) = config::load(args.config.as_deref(), &overrides)?;
+    for warning in &warnings {
+        eprintln!("spillway: {warning}");
+    }
     let here = Here {
-        node: Arc::from(args.node.as_str()),
+        node: Arc::from(settings.node.as_str()),
         zone: snapshot.node().zone.clone(),
-        weights: Weights::default(),
-        scheduler: Scheduler::default(),
+        weights: settings.weights,
+        scheduler: settings.scheduler,
     };
     let plans: Vec<ServicePlan> = snapshot
         .take_touched()
