@@ -182,12 +182,9 @@ impl<'a> Stage<'a> {
             .iter()
             .map(|pod| Level::of(&client.node, &pod.node))
             .collect();
-        let total: f64 = levels.iter().map(|level| weight(*level)).sum();
-        let planned: f64 = levels
-            .iter()
-            .filter(|one| **one == level)
-            .map(|level| weight(*level))
-            .sum();
+        let sum = |part: f64, level: &Level| part + weight(*level);
+        let total = levels.iter().fold(0.0, sum);
+        let planned = levels.iter().filter(|one| **one == level).fold(0.0, sum);
         let got: usize = self
             .pods
             .iter()
