@@ -12,6 +12,7 @@ mod adopt;
 mod backoff;
 mod diff;
 mod drain;
+mod job;
 mod known;
 mod linux;
 mod marks;
@@ -28,11 +29,12 @@ use tracing::warn;
 use crate::kernel::ipvs::{Command, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
 use crate::model::{ServiceId, ServicePortId};
-use crate::plan::{Frontend, PortPlan, ServicePlan};
+use crate::plan::ServicePlan;
 use adopt::Servers;
 use backoff::Backoff;
 use drain::Drain;
-use known::{KnownPort, KnownReal, KnownServer};
+use job::Job;
+use known::{KnownPort, KnownReal};
 pub use linux::Linux;
 use marks::Marks;
 pub use platform::{Platform, Trouble};
@@ -77,15 +79,6 @@ pub struct Sent {
     pub transactions: u64,
     /// Attempts to bring addresses and the table up to date that failed.
     pub shared_failed: u64,
-}
-
-/// One service port in the course of a change.
-struct Job {
-    id: ServicePortId,
-    wanted: PortPlan,
-    /// What its virtual servers are when all commands have succeeded.
-    next: Vec<KnownServer>,
-    failed: bool,
 }
 
 impl<P: Platform> Syncer<P> {
@@ -190,183 +183,6 @@ impl<P: Platform> Syncer<P> {
         self.backoff.len()
     }
 
-    /// The service ports of a Service that are wanted or known, with what is wanted of each.
-    fn jobs(&self, service: &ServiceId, plan: ServicePlan) -> Vec<Job> {
-        let job = |id, wanted| Job {
-            id,
-            wanted,
-            next: Vec::new(),
-            failed: false,
-        };
-        let gone: Vec<Job> = self
-            .ports_of(service)
-            .filter(|id| !plan.contains_key(id))
-            .map(|id| job(id.clone(), PortPlan::default()))
-            .collect();
-        gone.into_iter()
-            .chain(plan.into_iter().map(|(id, wanted)| job(id, wanted)))
-            .collect()
-    }
-
-    fn ports_of(&self, service: &ServiceId) -> impl Iterator<Item = &ServicePortId> {
-        let first = ServicePortId::first_of(service.clone());
-        let service = service.clone();
-        self.ports
-            .range(first..)
-            .map(|(id, _)| id)
-            .take_while(move |id| id.service == service)
-    }
-
-    /// Makes the virtual servers.
-    fn build(&mut self, jobs: &mut [Job]) {
-        let mut commands = Vec::new();
-        let mut owners = Vec::with_capacity(jobs.len());
-        for job in jobs.iter_mut() {
-            if let Err(trouble) = self.prepare(&job.id, &job.wanted) {
-                warn!(port = %job.id, error = %trouble, "cannot be programmed now");
-                job.failed = true;
-            } else if let Some(known) = self.ports.get(&job.id) {
-                job.next = job
-                    .wanted
-                    .servers
-                    .iter()
-                    .map(|wanted| {
-                        let server = known.server(wanted.family);
-                        diff::server(known.mark, job.id.protocol, server, wanted, &mut commands)
-                    })
-                    .collect();
-            }
-            owners.push(commands.len());
-        }
-        for index in self.submit(&commands) {
-            // Each job owns the commands up to its entry; the first entry beyond the index is its.
-            if let Some(job) = jobs.get_mut(owners.partition_point(|end| *end <= index)) {
-                job.failed = true;
-                if let Some(known) = self.ports.get_mut(&job.id) {
-                    known.unsure = true;
-                }
-            }
-        }
-    }
-
-    /// Gives a service port its mark, and makes sure that what is known of it is true.
-    fn prepare(&mut self, id: &ServicePortId, wanted: &PortPlan) -> Result<(), Trouble> {
-        match self.ports.get_mut(id) {
-            Some(known) => {
-                // One that was to be deleted may be wanted again: it is read back like the others.
-                let doomed = known.servers_doomed_in(&mut self.doomed);
-                if known.unsure || doomed {
-                    known.unsure = true;
-                    known.servers = adopt::servers_of(&mut self.platform, self.range, known.mark)?;
-                    known.unsure = false;
-                }
-            }
-            None if wanted.frontends.is_empty() => {}
-            None => {
-                let known = self
-                    .adopt(id, wanted)
-                    .ok_or("all marks of the range are in use")?;
-                self.ports.insert(id.clone(), known);
-            }
-        }
-        Ok(())
-    }
-
-    /// A new service port: under the mark that one of its frontends has in the kernel, or under a
-    /// free one.
-    fn adopt(&mut self, id: &ServicePortId, wanted: &PortPlan) -> Option<KnownPort> {
-        let found = wanted.frontends.iter().find_map(|frontend| {
-            let mark = self.shared.routes.present((id.protocol, *frontend))?;
-            self.left.remove(&mark).map(|servers| (mark, servers))
-        });
-        let (mark, servers) = match found {
-            Some((mark, servers)) => (mark, servers),
-            None => (self.marks.allocate()?, Vec::new()),
-        };
-        Some(KnownPort {
-            mark,
-            frontends: Vec::new(),
-            hairpins: Vec::new(),
-            servers,
-            unsure: false,
-        })
-    }
-
-    /// Leads the frontends to the virtual servers, and returns the Services that cannot have all
-    /// of theirs.
-    fn switch(&mut self, jobs: &[Job]) -> BTreeSet<ServiceId> {
-        for job in jobs {
-            let Some(known) = self.ports.get(&job.id) else {
-                continue;
-            };
-            for frontend in &known.frontends {
-                if job.wanted.frontends.binary_search(frontend).is_err() {
-                    self.shared
-                        .routes
-                        .release((job.id.protocol, *frontend), known.mark);
-                }
-            }
-        }
-        let mut contested = BTreeSet::new();
-        for job in jobs {
-            let Some(known) = self.ports.get(&job.id) else {
-                continue;
-            };
-            for frontend in &job.wanted.frontends {
-                let mark = job.mark_of(*frontend, known.mark, self.range);
-                if !self
-                    .shared
-                    .routes
-                    .claim((job.id.protocol, *frontend), known.mark, mark)
-                {
-                    warn!(port = %job.id, ?frontend, "belongs to another service port");
-                    contested.insert(job.id.service.clone());
-                }
-            }
-        }
-        contested
-    }
-
-    /// Notes what the kernel now holds for a service port, and what follows from it.
-    fn settle(&mut self, job: Job, now: Instant) {
-        let Some(known) = self.ports.get_mut(&job.id) else {
-            return;
-        };
-
-        for ip in known::addresses(&job.wanted.frontends) {
-            self.shared.vips.retain(ip);
-            self.shared.addresses.retain(ip);
-        }
-        for ip in known::addresses(&known.frontends) {
-            self.shared.vips.release(ip);
-            self.shared.addresses.release(ip);
-        }
-        let hairpins = job.wanted.local_addresses();
-        for ip in &hairpins {
-            self.shared.hairpins.retain(*ip);
-        }
-        for ip in &known.hairpins {
-            self.shared.hairpins.release(*ip);
-        }
-
-        let gone = known
-            .servers
-            .iter()
-            .filter(|old| !job.next.iter().any(|new| new.family == old.family));
-        self.doomed
-            .extend(gone.map(|server| server.key(known.mark)));
-
-        known.frontends = job.wanted.frontends;
-        known.hairpins = hairpins;
-        known.servers = job.next;
-        let gone = known.frontends.is_empty();
-        self.drain.watch(&job.id, known, now);
-        if gone {
-            self.retired.push(known.mark);
-            self.ports.remove(&job.id);
-        }
-    }
-
     /// Brings addresses and maps up to date, then deletes what nothing leads to any more.
     fn flush(&mut self, now: Instant) {
         match self.shared.flush(&mut self.platform, &mut self.sent) {
@@ -448,19 +264,6 @@ impl<P: Platform> Syncer<P> {
                 failure.index
             })
             .collect()
-    }
-}
-
-impl Job {
-    /// Where a frontend leads: to the virtual servers, or to a refusal where there is no endpoint.
-    fn mark_of(&self, frontend: Frontend, mark: Mark, range: MarkRange) -> Mark {
-        let family = frontend.family();
-        let served = self
-            .wanted
-            .servers
-            .iter()
-            .any(|server| server.family == family && !server.reals.is_empty());
-        if served { mark } else { range.reject() }
     }
 }
 
