@@ -38,8 +38,12 @@ impl Kernel {
         // Another run may be downloading it.
         let lock = File::create(lab_folder.join("kernel.lock"))?;
         lock.lock()?;
-        if !folder.exists() {
+        // An older lab may have left a folder without the unpacked image.
+        if !folder.join(IMAGE).exists() {
             download(&folder.with_extension("new"))?;
+            if folder.exists() {
+                fs::remove_dir_all(&folder)?;
+            }
             fs::rename(folder.with_extension("new"), &folder)?;
         }
         let release = only_entry(&folder.join("lib/modules"))?;
