@@ -16,6 +16,13 @@ const KERNEL: &str = "linux-image-amd64";
 /// For the few steps before the file system is there; statically linked.
 const BUSYBOX: &str = "busybox-static";
 
+/// What boots it, and what its files are unpacked with.
+const EMULATOR: [(&str, &str); 3] = [
+    ("depmod", "kmod"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("xz", "xz-utils"),
+];
+
 /// The unpacked image.
 const IMAGE: &str = "boot/vmlinux";
 
@@ -28,11 +35,7 @@ pub struct Kernel {
 impl Kernel {
     /// The kernel under `lab_folder`; downloads it the first time.
     pub fn prepare(lab_folder: &Path) -> anyhow::Result<Self> {
-        install_missing(&[
-            ("depmod", "kmod"),
-            ("qemu-system-x86_64", "qemu-system-x86"),
-            ("xz", "xz-utils"),
-        ])?;
+        install_missing(&EMULATOR)?;
         let folder = lab_folder.join("kernel");
         fs::create_dir_all(lab_folder)?;
         // Another run may be downloading it.

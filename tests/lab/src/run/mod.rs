@@ -16,6 +16,16 @@ use cargo::{Built, Workspace};
 
 use crate::machine::Machine;
 use crate::machine::job::{Notice, Program, Task};
+use crate::machine::packages::install_missing;
+
+/// What tests compare the kernel's state with, and what people look around with.
+const TOOLS: [(&str, &str); 5] = [
+    ("ip", "iproute2"),
+    ("ipvsadm", "ipvsadm"),
+    ("nft", "nftables"),
+    ("conntrack", "conntrack"),
+    ("curl", "curl"),
+];
 
 /// What all of it has in common.
 pub struct Options {
@@ -29,6 +39,7 @@ pub struct Options {
 
 impl Options {
     fn machine(&self, workspace: &Workspace) -> anyhow::Result<Machine> {
+        install_missing(&TOOLS)?;
         Machine::prepare(
             &workspace.lab_folder(),
             self.native,

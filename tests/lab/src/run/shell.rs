@@ -7,17 +7,7 @@ use anyhow::ensure;
 use super::cargo::{Built, Workspace};
 use super::{Options, show, task};
 use crate::machine::job::Program;
-use crate::machine::packages::install_missing;
 use crate::machine::terminal;
-
-/// What people look around with.
-const TOOLS: [(&str, &str); 5] = [
-    ("ip", "iproute2"),
-    ("ipvsadm", "ipvsadm"),
-    ("nft", "nftables"),
-    ("conntrack", "conntrack"),
-    ("curl", "curl"),
-];
 
 /// Opens a shell in the machine, or runs one command of the shell's; the exit code.
 pub fn shell(options: &Options, command: &[String]) -> anyhow::Result<u8> {
@@ -33,7 +23,6 @@ pub fn shell(options: &Options, command: &[String]) -> anyhow::Result<u8> {
     let script = format!("{size}exec bash");
     let arguments = ["guest", "shell", &script].map(str::to_owned).to_vec();
     let workspace = Workspace::find()?;
-    install_missing(&TOOLS)?;
     let machine = options.machine(&workspace)?;
     let built = build(&workspace)?;
     machine
@@ -49,7 +38,6 @@ pub fn demo(options: &Options) -> anyhow::Result<u8> {
 /// Runs the lab's own binary in the machine and prints what it says.
 fn say(options: &Options, arguments: Vec<String>) -> anyhow::Result<u8> {
     let workspace = Workspace::find()?;
-    install_missing(&TOOLS)?;
     let machine = options.machine(&workspace)?;
     let built = build(&workspace)?;
     let task = task(&workspace, &built, vec![itself(arguments)?]);
