@@ -143,7 +143,7 @@ fn messages(plans: &Plans) -> (Vec<Command>, Vec<std::net::IpAddr>, Vec<Element>
         };
         commands.push(Command::NewService(IpvsService::new(key, Name::WRR)));
         commands.extend(port.servers[0].reals.iter().map(|real| {
-            let weight = u32::from(real.weight.get());
+            let weight = real.weight;
             Command::NewDestination(key, Destination::new(real.ip, real.port.get(), weight))
         }));
         for frontend in &port.frontends {

@@ -5,18 +5,17 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use spillway::model::{
-    Conditions, Endpoint, EndpointSlice, Family, Protocol, Service, ServiceId, ServicePort,
-    SliceId, SlicePort, Weights,
+    Conditions, Endpoint, EndpointSlice, Family, Protocol, Said, Service, ServiceId, ServicePort,
+    SliceId, SlicePort, Tuning,
 };
-use spillway::plan::{Here, Scheduler};
+use spillway::plan::Here;
 
 /// The node that plans are made for: one of ten, in one of three zones.
 pub fn here() -> Here {
     Here {
         node: Arc::from("node-0"),
         zone: Some(Arc::from("zone-0")),
-        weights: Weights::default(),
-        scheduler: Scheduler::default(),
+        ..Here::default()
     }
 }
 
@@ -32,6 +31,8 @@ pub fn service(number: u32) -> Service {
             node_port: None,
         }],
         affinity_seconds: None,
+        tuning: Tuning::default(),
+        global: Said::Nothing,
     }
 }
 
@@ -44,6 +45,9 @@ pub fn slice(number: u32, endpoints: u32) -> EndpointSlice {
             name: Arc::from(format!("service-{number}-a")),
         },
         service: id,
+        cluster: None,
+        capacity: Said::Nothing,
+        reach: Said::Nothing,
         family: Family::V4,
         ports: vec![SlicePort {
             name: Arc::from("http"),

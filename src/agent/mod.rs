@@ -48,9 +48,9 @@ pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()>
     let status = Status::new(health.clone(), metrics.clone());
     let here = Here {
         node: settings.node.as_str().into(),
-        zone: None,
         weights: settings.weights,
         scheduler: settings.scheduler,
+        ..Here::default()
     };
 
     let (feed, inbox) = Feed::new();

@@ -71,6 +71,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         zone: snapshot.node().zone.clone(),
         weights: settings.weights,
         scheduler: settings.scheduler,
+        tuning: snapshot.node().tuning.clone(),
+        ..Here::default()
     };
     let plans: Vec<ServicePlan> = snapshot
         .take_touched()

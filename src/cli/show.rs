@@ -30,7 +30,7 @@ struct ServerView {
 struct RealView {
     address: String,
     level: String,
-    weight: u16,
+    weight: u32,
     /// The part of the new connections that it gets, from 0 to 1.
     share: f64,
 }
@@ -123,7 +123,7 @@ fn server_view(server: &VirtualServer) -> ServerView {
             .map(|real| RealView {
                 address: SocketAddr::new(real.ip, real.port.get()).to_string(),
                 level: real.level.to_string(),
-                weight: real.weight.get(),
+                weight: real.weight,
                 share: share(server, real),
             })
             .collect(),
@@ -131,12 +131,8 @@ fn server_view(server: &VirtualServer) -> ServerView {
 }
 
 fn share(server: &VirtualServer, real: &RealServer) -> f64 {
-    let total: u32 = server
-        .reals
-        .iter()
-        .map(|real| u32::from(real.weight.get()))
-        .sum();
-    f64::from(real.weight.get()) / f64::from(total.max(1))
+    let total: f64 = server.reals.iter().map(|real| f64::from(real.weight)).sum();
+    f64::from(real.weight) / total.max(1.0)
 }
 
 fn frontend(frontend: &Frontend) -> String {

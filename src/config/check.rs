@@ -13,8 +13,8 @@ use super::file::{self, Configuration};
 use super::timeouts::{conntrack, timeouts};
 use super::{ConfigError, Invalid, Masquerade, Overrides, Settings};
 use crate::kernel::mark::MarkRange;
+use crate::model::Scheduler;
 use crate::model::{Family, Weight, Weights};
-use crate::plan::Scheduler;
 
 /// What has been found.
 pub struct Findings<'a> {
@@ -237,6 +237,7 @@ fn weights(file: &file::Weights, findings: &mut Findings<'_>) -> Weights {
         node: weight("spillway.weights.node", file.node, default.node),
         zone: weight("spillway.weights.zone", file.zone, default.zone),
         cluster: weight("spillway.weights.cluster", file.cluster, default.cluster),
+        remote: weight("spillway.weights.remote", file.remote, default.remote),
     }
 }
 

@@ -116,6 +116,7 @@ sections! {
         node: Option<i64>,
         zone: Option<i64>,
         cluster: Option<i64>,
+        remote: Option<i64>,
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::kernel::mark::MarkRange;
+use crate::model::Scheduler;
 use crate::model::Weights;
-use crate::plan::Scheduler;
 
 /// All settings of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]

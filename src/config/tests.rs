@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::kernel::mark::MarkRange;
+use crate::model::Scheduler;
 use crate::model::{Level, Weights};
-use crate::plan::Scheduler;
 
 fn overrides() -> Overrides {
     Overrides {

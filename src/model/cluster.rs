@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use super::{Family, Protocol, ServiceId, SliceId};
+use super::{Family, NodeTuning, Protocol, Reach, Said, ServiceId, SliceCapacity, SliceId, Tuning};
 
-/// A Service that has virtual addresses.
+/// A Service or `ServiceImport` that has virtual addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// Its name.
@@ -18,6 +18,11 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// `sessionAffinity: ClientIP` and its timeout in seconds (1 to 86,400).
     pub affinity_seconds: Option<u32>,
+    /// What its annotations ask for.
+    pub tuning: Tuning,
+    /// `spillway.io/global`: endpoints that other clusters export under the same name serve this
+    /// Service, too.
+    pub global: Said<bool>,
 }
 
 /// One port of a Service.
@@ -38,8 +43,14 @@ pub struct ServicePort {
 pub struct EndpointSlice {
     /// Its name.
     pub id: SliceId,
-    /// The Service that its endpoints serve.
+    /// The Service or `ServiceImport` that its endpoints serve.
     pub service: ServiceId,
+    /// The id of the cluster that exports them; none for the slice of a Service.
+    pub cluster: Option<Arc<str>>,
+    /// What its annotation says of its endpoints' capacity.
+    pub capacity: Said<SliceCapacity>,
+    /// How its addresses are reached.
+    pub reach: Said<Reach>,
     /// The family of all its addresses.
     pub family: Family,
     /// The ports that every endpoint of the slice listens on.
@@ -91,4 +102,6 @@ pub struct Node {
     /// Whether new connections may be steered to it by load balancers: it exists, is not being
     /// deleted, and has no `ToBeDeletedByClusterAutoscaler` taint.
     pub eligible: bool,
+    /// What its annotations ask for.
+    pub tuning: NodeTuning,
 }

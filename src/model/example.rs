@@ -6,8 +6,8 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use super::{
-    Conditions, Endpoint, EndpointSlice, Family, Protocol, Service, ServiceId, ServicePort,
-    SliceId, SlicePort,
+    Conditions, Endpoint, EndpointSlice, Family, Protocol, Said, Service, ServiceId, ServicePort,
+    SliceId, SlicePort, Tuning,
 };
 
 pub const READY: Conditions = Conditions {
@@ -45,6 +45,8 @@ pub fn service(name: &str, cluster_ips: &[&str]) -> Service {
         cluster_ips: cluster_ips.iter().map(|text| ip(text)).collect(),
         ports: vec![service_port("http", Protocol::Tcp, 80)],
         affinity_seconds: None,
+        tuning: Tuning::default(),
+        global: Said::Nothing,
     }
 }
 
@@ -78,6 +80,9 @@ pub fn slice(name: &str, service: &str, endpoints: Vec<Endpoint>) -> EndpointSli
             name: Arc::from(name),
         },
         service: id(service),
+        cluster: None,
+        capacity: Said::Nothing,
+        reach: Said::Nothing,
         family,
         ports: vec![SlicePort {
             name: Arc::from("http"),

@@ -10,19 +10,37 @@ pub enum Level {
     Zone,
     /// Elsewhere in this cluster.
     Cluster,
+    /// In another cluster.
+    Remote,
+}
+
+impl Level {
+    /// All levels, nearest first.
+    pub const ALL: [Self; 4] = [Self::Node, Self::Zone, Self::Cluster, Self::Remote];
+
+    /// Its name in annotations, tables and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Zone => "zone",
+            Self::Cluster => "cluster",
+            Self::Remote => "remote",
+        }
+    }
+
+    /// The level of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.name() == name)
+    }
 }
 
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Node => "node",
-            Self::Zone => "zone",
-            Self::Cluster => "cluster",
-        })
+        f.write_str(self.name())
     }
 }
 
-/// A real server's weight: its part of the new connections, relative to its neighbours.
+/// An endpoint's part of the new connections in mode `prefer`, relative to its neighbours'.
 ///
 /// Never zero, which to IPVS means "no new connections" and is the drain's word, not the plan's.
 pub type Weight = NonZeroU16;
@@ -36,6 +54,8 @@ pub struct Weights {
     pub zone: Weight,
     /// Of the cluster's other endpoints.
     pub cluster: Weight,
+    /// Of endpoints in other clusters, where they are used always and not as a fallback.
+    pub remote: Weight,
 }
 
 impl Weights {
@@ -45,13 +65,25 @@ impl Weights {
             Level::Node => self.node,
             Level::Zone => self.zone,
             Level::Cluster => self.cluster,
+            Level::Remote => self.remote,
         }
+    }
+
+    /// The same with another weight at `level`.
+    #[must_use]
+    pub const fn with(mut self, level: Level, weight: Weight) -> Self {
+        match level {
+            Level::Node => self.node = weight,
+            Level::Zone => self.zone = weight,
+            Level::Cluster => self.cluster = weight,
+            Level::Remote => self.remote = weight,
+        }
+        self
     }
 }
 
 impl Default for Weights {
-    /// 100, 30 and 10: each level about a third of the nearer one. Their common divisor keeps
-    /// `wrr`'s rounds short (it scans once per weight step).
+    /// 100, 30, 10 and 1: each level at most a third of the nearer one.
     fn default() -> Self {
         const fn weight(value: u16) -> Weight {
             match Weight::new(value) {
@@ -63,6 +95,7 @@ impl Default for Weights {
             node: weight(100),
             zone: weight(30),
             cluster: weight(10),
+            remote: weight(1),
         }
     }
 }

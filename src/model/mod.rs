@@ -6,11 +6,17 @@ mod cluster;
 mod level;
 mod name;
 mod net;
+mod scheduler;
+mod tuning;
 
 pub use cluster::{Conditions, Endpoint, EndpointSlice, Node, Service, ServicePort, SlicePort};
 pub use level::{Level, Weight, Weights};
-pub use name::{ServiceId, ServicePortId, SliceId};
+pub use name::{Origin, ServiceId, ServicePortId, SliceId};
 pub use net::{Family, Protocol};
+pub use scheduler::Scheduler;
+pub use tuning::{
+    Capacity, Evacuation, Mode, NodeTuning, Reach, Remote, RemoteUse, Said, SliceCapacity, Tuning,
+};
 
 #[cfg(test)]
 pub mod example;

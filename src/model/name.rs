@@ -3,13 +3,25 @@ use std::sync::Arc;
 
 use super::Protocol;
 
-/// A Service's namespace and name.
+/// What a service is declared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// A Service of this cluster.
+    Service,
+    /// A `ServiceImport`: what several clusters export under one name (Multi-Cluster Services API,
+    /// KEP-1645). A Service of the same name is another service.
+    Import,
+}
+
+/// The namespace and name of a Service or `ServiceImport`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceId {
     /// The namespace.
     pub namespace: Arc<str>,
     /// The name within the namespace.
     pub name: Arc<str>,
+    /// Which of the two it is.
+    pub origin: Origin,
 }
 
 impl ServiceId {
@@ -18,13 +30,25 @@ impl ServiceId {
         Self {
             namespace: namespace.into(),
             name: name.into(),
+            origin: Origin::Service,
         }
+    }
+
+    /// The `ServiceImport` of the same namespace and name.
+    #[must_use]
+    pub fn import(mut self) -> Self {
+        self.origin = Origin::Import;
+        self
     }
 }
 
 impl fmt::Display for ServiceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        write!(f, "{}/{}", self.namespace, self.name)?;
+        match self.origin {
+            Origin::Service => Ok(()),
+            Origin::Import => f.write_str("@clusterset"),
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use super::{Here, RealServer};
-use crate::model::{Endpoint, EndpointSlice, Family, Level, ServicePort};
+use super::{Here, Limits, RealServer};
+use crate::model::{Capacity, Endpoint, EndpointSlice, Family, Level, ServicePort};
 
 /// The real servers of one family of a service port, in the order of their addresses.
 pub fn serving(
@@ -67,8 +67,13 @@ fn select(
             RealServer {
                 ip: *ip,
                 port: *port,
-                weight: here.weights.of(level),
                 level,
+                cluster: None,
+                rank: 0,
+                capacity: Capacity::Unlimited,
+                masquerade: false,
+                weight: here.weights.of(level).get().into(),
+                limits: Limits::default(),
             }
         })
         .collect()

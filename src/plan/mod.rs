@@ -14,20 +14,29 @@ mod wanted;
 
 use std::sync::Arc;
 
-use crate::model::{EndpointSlice, Family, Service, ServicePort, ServicePortId, Weights};
-pub use wanted::{Frontend, PortPlan, RealServer, Scheduler, ServicePlan, VirtualServer};
+use crate::model::{
+    EndpointSlice, Family, NodeTuning, Scheduler, Service, ServicePort, ServicePortId, Tuning,
+    Weights,
+};
+pub use wanted::{Frontend, Limits, PortPlan, RealServer, ServicePlan, Style, VirtualServer};
 
 /// Where the plan is made for, and how it weighs what it finds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Here {
     /// This node's name.
     pub node: Arc<str>,
     /// This node's zone, if it has one.
     pub zone: Option<Arc<str>>,
-    /// The weight of each level.
+    /// This cluster's id, empty where it has none.
+    pub cluster: Arc<str>,
+    /// The weight of each level, where nothing else is said.
     pub weights: Weights,
-    /// How IPVS picks a real server.
+    /// How IPVS picks a real server, where nothing else is said.
     pub scheduler: Scheduler,
+    /// What the configuration file asks for.
+    pub defaults: Tuning,
+    /// What this node's annotations ask for.
+    pub tuning: NodeTuning,
 }
 
 /// What the kernel of this node shall hold for a Service with these slices.
@@ -94,6 +103,8 @@ fn plan_port(
             VirtualServer {
                 family,
                 scheduler: scheduler(service, here),
+                style: Style::Share,
+                shed: false,
                 reals,
             }
         })

@@ -6,8 +6,7 @@ fn here() -> Here {
     Here {
         node: "a1".into(),
         zone: Some("a".into()),
-        weights: Weights::default(),
-        scheduler: Scheduler::default(),
+        ..Here::default()
     }
 }
 
@@ -56,10 +55,10 @@ fn an_endpoint_weighs_by_how_near_it_is() {
             ("10.1.3.5".into(), Level::Cluster),
         ]
     );
-    let mut weights: Vec<u16> = plan.servers[0]
+    let mut weights: Vec<u32> = plan.servers[0]
         .reals
         .iter()
-        .map(|real| real.weight.get())
+        .map(|real| real.weight)
         .collect();
     weights.sort_unstable();
     assert_eq!(weights, [10, 30, 100]);

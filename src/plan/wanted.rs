@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
-use crate::model::{Family, Level, ServicePortId, Weight};
+use crate::model::{Capacity, Family, Level, Scheduler, ServicePortId};
 
 /// What the kernel shall hold for one Service: its service ports by name. Empty for a Service that
 /// is gone.
@@ -59,54 +60,68 @@ pub struct VirtualServer {
     pub family: Family,
     /// How IPVS picks a real server.
     pub scheduler: Scheduler,
+    /// What the weights mean.
+    pub style: Style,
+    /// Whether connections are refused when every endpoint is at its budget.
+    pub shed: bool,
     /// The endpoints, each once, in an order of this node's own: many schedulers start with the
     /// first, which must not be the same on every node. Empty: connections are refused.
     pub reals: Vec<RealServer>,
 }
 
+impl VirtualServer {
+    /// Whether any of its endpoints can be full.
+    pub fn has_capacity(&self) -> bool {
+        self.reals
+            .iter()
+            .any(|real| !matches!(real.capacity, Capacity::Unlimited))
+    }
+
+    /// The rank that takes what no other has room for.
+    pub fn last_rank(&self) -> u8 {
+        self.reals.iter().map(|real| real.rank).max().unwrap_or(0)
+    }
+}
+
+/// What the weights of a virtual server mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// New connections divide in proportion to them.
+    #[default]
+    Share,
+    /// A farther rank gets connections only when the nearer ones take no more.
+    Ladder,
+}
+
 /// One endpoint as this node reaches it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RealServer {
     /// Its address.
     pub ip: IpAddr,
     /// Its port, which need not be the frontend's.
     pub port: NonZeroU16,
-    /// Its part of the new connections.
-    pub weight: Weight,
     /// How near it is.
     pub level: Level,
+    /// The cluster that it is in, if that is another one.
+    pub cluster: Option<Arc<str>>,
+    /// The place of its level in the order in which levels are filled, 0 first. Without gaps.
+    pub rank: u8,
+    /// The connections that it accepts of all nodes together.
+    pub capacity: Capacity,
+    /// Whether it sees its clients as this node, since it cannot answer them.
+    pub masquerade: bool,
+    /// Its weight in the kernel, 1 to `i32::MAX`.
+    pub weight: u32,
+    /// From how many connections on the kernel passes it over.
+    pub limits: Limits,
 }
 
-/// An IPVS scheduler.
+/// The kernel's thresholds for the connections of one real server, active and inactive ones
+/// together. The default is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Scheduler {
-    /// Round robin: weights do not count.
-    RoundRobin,
-    /// Weighted round robin: new connections divide exactly in proportion to the weights.
-    #[default]
-    WeightedRoundRobin,
-    /// Maglev hashing of the client's address: a client stays with its real server for as long as
-    /// that is there, and few clients move when another comes or goes.
-    ///
-    /// Session affinity is done with this and not with IPVS persistence, which does not translate
-    /// ports for virtual servers that are found by mark (`ip_vs_sched_persist`: the connection goes
-    /// to the port that the client asked for). The time-out of the affinity has no meaning so.
-    MaglevHash,
-}
-
-impl Scheduler {
-    /// The kernel's name for it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RoundRobin => "rr",
-            Self::WeightedRoundRobin => "wrr",
-            Self::MaglevHash => "mh",
-        }
-    }
-
-    /// The scheduler of that name, if it is one that plans use.
-    pub fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::RoundRobin, Self::WeightedRoundRobin, Self::MaglevHash];
-        all.into_iter().find(|one| one.name() == name)
-    }
+pub struct Limits {
+    /// With so many it gets no more; 0: no limit.
+    pub upper: u32,
+    /// Below so many it gets more again; at most `upper`.
+    pub lower: u32,
 }

@@ -126,7 +126,7 @@ impl Snapshot {
             // The levels stay as they were: a node whose object is gone still has its pods.
             Change::Delete(()) => Node {
                 eligible: false,
-                zone: self.node.zone.clone(),
+                ..self.node.clone()
             },
             Change::Listing => return,
             Change::Listed => {

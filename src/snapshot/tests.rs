@@ -31,6 +31,7 @@ fn node(zone: &str) -> Node {
     Node {
         zone: Some(zone.into()),
         eligible: true,
+        ..Node::default()
     }
 }
 

@@ -7,7 +7,8 @@ use super::known::{KnownReal, KnownServer};
 use super::platform::{Platform, Trouble};
 use crate::kernel::ipvs::{DestinationEntry, Service, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
-use crate::plan::Scheduler;
+use crate::model::Scheduler;
+use crate::plan::Limits;
 
 /// The virtual servers in our mark range.
 pub type Servers = HashMap<Mark, Vec<KnownServer>>;
@@ -70,7 +71,10 @@ fn real(entry: &DestinationEntry) -> Option<KnownReal> {
     Some(KnownReal {
         ip: destination.ip,
         port: NonZeroU16::new(destination.port)?,
-        // A weight beyond any of ours only has to differ from them.
-        weight: u16::try_from(destination.weight).unwrap_or(u16::MAX),
+        weight: destination.weight,
+        limits: Limits {
+            upper: destination.upper_threshold,
+            lower: destination.lower_threshold,
+        },
     })
 }

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use super::known::{KnownReal, KnownServer};
 use crate::kernel::ipvs::{Command, Destination, Name, Service, ServiceFlags, ServiceKey};
 use crate::kernel::mark::Mark;
-use crate::model::Protocol;
-use crate::plan::{RealServer, Scheduler, VirtualServer};
+use crate::model::{Protocol, Scheduler};
+use crate::plan::{RealServer, VirtualServer};
 
 /// Appends the commands that make the kernel hold `wanted`, and returns what it then holds.
 pub fn server(
@@ -43,7 +43,7 @@ pub fn server(
         let target = target(real);
         match there.remove(&target.key()) {
             None => commands.push(Command::NewDestination(key, destination(&target))),
-            Some(old) if old.weight != target.weight => {
+            Some(old) if old != target => {
                 commands.push(Command::SetDestination(key, destination(&target)));
             }
             Some(_) => {}
@@ -79,23 +79,27 @@ fn target(real: &RealServer) -> KnownReal {
     KnownReal {
         ip: real.ip,
         port: real.port,
-        weight: real.weight.get(),
+        weight: real.weight,
+        limits: real.limits,
     }
 }
 
 fn service(key: ServiceKey, wanted: &VirtualServer) -> Service {
-    let (scheduler, flags) = match wanted.scheduler {
-        Scheduler::RoundRobin => (Name::RR, ServiceFlags::empty()),
-        Scheduler::WeightedRoundRobin => (Name::WRR, ServiceFlags::empty()),
+    let flags = match wanted.scheduler {
         // A client whose real server takes no new connections gets another instead of none.
-        Scheduler::MaglevHash => (Name::MH, ServiceFlags::SCHEDULER_1),
+        Scheduler::MaglevHash | Scheduler::SourceHash => ServiceFlags::SCHEDULER_1,
+        _ => ServiceFlags::empty(),
     };
     Service {
         flags,
-        ..Service::new(key, scheduler)
+        ..Service::new(key, Name::from(wanted.scheduler))
     }
 }
 
 fn destination(real: &KnownReal) -> Destination {
-    Destination::new(real.ip, real.port.get(), u32::from(real.weight))
+    Destination {
+        upper_threshold: real.limits.upper,
+        lower_threshold: real.limits.lower,
+        ..Destination::new(real.ip, real.port.get(), real.weight)
+    }
 }

@@ -5,8 +5,8 @@ use std::num::NonZeroU16;
 
 use crate::kernel::ipvs::ServiceKey;
 use crate::kernel::mark::Mark;
-use crate::model::Family;
-use crate::plan::{Frontend, Scheduler};
+use crate::model::{Family, Scheduler};
+use crate::plan::{Frontend, Limits};
 
 /// The kernel's state for one service port.
 #[derive(Clone, Debug)]
@@ -42,7 +42,9 @@ pub struct KnownReal {
     /// Its port.
     pub port: NonZeroU16,
     /// Its weight; 0 where it only finishes the connections that it has.
-    pub weight: u16,
+    pub weight: u32,
+    /// Its thresholds.
+    pub limits: Limits,
 }
 
 impl KnownReal {

@@ -9,8 +9,8 @@ use lab::world::{Place, objects};
 use spillway::kernel::ipvs::Client;
 use spillway::kernel::mark::MarkRange;
 use spillway::kernel::nft::Base;
-use spillway::model::{ServiceId, Weights};
-use spillway::plan::{Here, Scheduler, ServicePlan, plan};
+use spillway::model::ServiceId;
+use spillway::plan::{Here, ServicePlan, plan};
 use spillway::snapshot::Snapshot;
 use spillway::sync::{Linux, Sent, Syncer};
 use spillway::watch::read_manifests;
@@ -74,8 +74,7 @@ fn what_a_fresh_plan_would_change(bed: &Bed) -> Result<Sent> {
     let here = Here {
         node: "east-1".into(),
         zone: snapshot.node().zone.clone(),
-        weights: Weights::default(),
-        scheduler: Scheduler::default(),
+        ..Here::default()
     };
     let plans: Vec<(ServiceId, ServicePlan)> = snapshot
         .take_touched()

@@ -5,6 +5,7 @@ use std::fmt;
 use netlink_packet_core::DecodeError;
 
 use super::attribute::Value;
+use crate::model::Scheduler;
 
 /// Room for a name with its final NUL (`IP_VS_SCHEDNAME_MAXLEN`, `IP_VS_PENAME_MAXLEN`).
 const ROOM: usize = 16;
@@ -60,6 +61,12 @@ impl Name {
 
     fn bytes(&self) -> &[u8] {
         self.0.split(|&byte| byte == 0).next().unwrap_or_default()
+    }
+}
+
+impl From<Scheduler> for Name {
+    fn from(scheduler: Scheduler) -> Self {
+        Self::known(scheduler.name())
     }
 }
 

@@ -3,8 +3,8 @@ mod property;
 
 use super::*;
 use crate::model::example::*;
-use crate::model::{Endpoint, Family, Protocol, Service, Weights};
-use crate::plan::{Here, Scheduler, plan};
+use crate::model::{Endpoint, Family, Protocol, Service};
+use crate::plan::{Here, plan};
 use kernel::Kernel;
 
 const DRAIN: Duration = Duration::from_mins(10);
@@ -91,8 +91,7 @@ fn planned(service: &Service, endpoints: &[Endpoint]) -> ServicePlan {
     let here = Here {
         node: "a1".into(),
         zone: Some("a".into()),
-        weights: Weights::default(),
-        scheduler: Scheduler::default(),
+        ..Here::default()
     };
     let slices: Vec<_> = Family::ALL
         .into_iter()

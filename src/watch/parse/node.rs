@@ -1,7 +1,7 @@
 //! The agent's own Node.
 
 use super::{MAP, Problem, Report, TEXT};
-use crate::model::Node;
+use crate::model::{Node, NodeTuning};
 use crate::watch::names::Names;
 use crate::watch::objects::{self, ZONE};
 
@@ -25,6 +25,7 @@ pub fn node(object: objects::Node, names: &mut Names) -> (Node, Vec<Problem>) {
             .filter(|zone| !zone.is_empty())
             .map(|zone| names.intern(zone)),
         eligible: metadata.deletion_timestamp.is_none() && !doomed,
+        tuning: NodeTuning::default(),
     };
     (node, report.problems)
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{MAP, PROTOCOL, Problem, Report, TEXT};
-use crate::model::{Family, Protocol, Service, ServiceId, ServicePort};
+use crate::model::{Family, Protocol, Said, Service, ServiceId, ServicePort, Tuning};
 use crate::watch::lenient::Field;
 use crate::watch::names::Names;
 use crate::watch::objects::{self, Affinity, AffinityConfig, ClusterIp, SERVICE_PROXY_NAME};
@@ -19,10 +19,10 @@ const MAX_AFFINITY_SECONDS: u32 = 86_400;
 
 /// A Service's name.
 pub fn service_id(metadata: &ObjectMeta, names: &mut Names) -> ServiceId {
-    ServiceId {
-        namespace: names.intern(metadata.namespace.as_deref().unwrap_or_default()),
-        name: metadata.name.as_deref().unwrap_or_default().into(),
-    }
+    ServiceId::new(
+        names.intern(metadata.namespace.as_deref().unwrap_or_default()),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
 }
 
 /// Checks a Service. `None` for one that is not ours to serve: it has no address of its own, or
@@ -58,6 +58,8 @@ fn read(
         cluster_ips,
         ports: ports(spec.ports, names, report),
         affinity_seconds: affinity(spec.session_affinity, spec.session_affinity_config, report),
+        tuning: Tuning::default(),
+        global: Said::Nothing,
     })
 }
 

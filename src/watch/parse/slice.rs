@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{FLAG, MAP, PROTOCOL, Problem, Report, TEXT};
 use crate::model::{
-    Conditions, Endpoint, EndpointSlice, Family, Protocol, ServiceId, SliceId, SlicePort,
+    Conditions, Endpoint, EndpointSlice, Family, Protocol, Said, ServiceId, SliceId, SlicePort,
 };
 use crate::watch::lenient::Field;
 use crate::watch::names::Names;
@@ -57,13 +57,13 @@ fn read(
         );
         return None;
     };
-    let service = ServiceId {
-        namespace: id.namespace.clone(),
-        name: names.intern(service),
-    };
+    let service = ServiceId::new(id.namespace.clone(), names.intern(service));
     Some(EndpointSlice {
         id: id.clone(),
         service,
+        cluster: None,
+        capacity: Said::Nothing,
+        reach: Said::Nothing,
         family,
         ports: ports(object.ports, names, report),
         endpoints: endpoints(object.endpoints, family, names, report),
