@@ -80,6 +80,13 @@ impl Capacity {
     /// The most that can be asked for: beyond it, the weights of two levels no longer fit into the
     /// kernel's 31 bits.
     pub const MOST: u32 = 1_000_000;
+
+    /// So many percent of a capacity, within 1 and [`Self::MOST`].
+    pub fn scaled(connections: NonZeroU32, percent: NonZeroU32) -> Self {
+        let scaled = u64::from(connections.get()) * u64::from(percent.get()) / 100;
+        let scaled = u32::try_from(scaled).unwrap_or(Self::MOST).min(Self::MOST);
+        Self::Connections(NonZeroU32::new(scaled).unwrap_or(NonZeroU32::MIN))
+    }
 }
 
 /// `capacity` on an `EndpointSlice`.

@@ -1,39 +1,60 @@
-//! Which endpoints serve a service port, and how near each is.
+//! Which endpoints serve a port, and how near each is.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
-use super::{Here, Limits, RealServer};
-use crate::model::{Capacity, Endpoint, EndpointSlice, Family, Level, ServicePort};
+use super::Here;
+use super::routing::Routing;
+use crate::model::{
+    Capacity, Endpoint, EndpointSlice, Family, Level, Reach, RemoteUse, ServicePort,
+};
 
-/// The real servers of one family of a service port, in the order of their addresses.
+/// An endpoint that may serve, in its place.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub ip: IpAddr,
+    pub port: NonZeroU16,
+    pub level: Level,
+    pub local: bool,
+    /// The cluster that it is in, if that is another one.
+    pub cluster: Option<Arc<str>>,
+    pub capacity: Capacity,
+    pub masquerade: bool,
+}
+
+/// The endpoints that serve one family of a service port, in the order of their addresses.
 pub fn serving(
     port: &ServicePort,
     family: Family,
     slices: &[&EndpointSlice],
+    routing: &Routing<'_>,
     here: &Here,
-) -> Vec<RealServer> {
-    let candidates = candidates(port, family, slices);
+) -> Vec<Candidate> {
+    let found = listed(port, family, slices);
     let ready = |endpoint: &Endpoint| endpoint.conditions.ready;
     let leaving =
         |endpoint: &Endpoint| endpoint.conditions.serving && endpoint.conditions.terminating;
-    // Terminating endpoints that still answer are better than none (KEP-1669).
-    if candidates.values().any(|endpoint| ready(endpoint)) {
-        select(&candidates, here, ready)
+    let usable = |wanted: &dyn Fn(&Endpoint) -> bool| {
+        let wanted = found.iter().filter(|(_, (_, endpoint))| wanted(endpoint));
+        let placed = wanted
+            .filter_map(|(at, (slice, endpoint))| candidate(*at, slice, endpoint, routing, here));
+        unless_evacuated(placed.collect(), routing)
+    };
+    let candidates = usable(&ready);
+    if candidates.is_empty() {
+        // Terminating endpoints that still answer are better than none (KEP-1669).
+        usable(&leaving)
     } else {
-        select(&candidates, here, leaving)
+        candidates
     }
 }
 
-type Candidates<'a> = BTreeMap<(IpAddr, NonZeroU16), &'a Endpoint>;
+type Listed<'a> = BTreeMap<(IpAddr, NonZeroU16), (&'a EndpointSlice, &'a Endpoint)>;
 
-fn candidates<'a>(
-    port: &ServicePort,
-    family: Family,
-    slices: &[&'a EndpointSlice],
-) -> Candidates<'a> {
-    let mut found = Candidates::new();
+fn listed<'a>(port: &ServicePort, family: Family, slices: &[&'a EndpointSlice]) -> Listed<'a> {
+    let mut found = Listed::new();
     for slice in slices.iter().filter(|slice| slice.family == family) {
         let ports = slice
             .ports
@@ -44,43 +65,45 @@ fn candidates<'a>(
                 let key = (endpoint.ip, target.port);
                 // While a pod's address passes to a new pod both may be listed: the one on its
                 // way out must not hide the other.
-                if endpoint.conditions.terminating && found.contains_key(&key) {
+                // Nor may an endpoint of another cluster hide one of this.
+                let hides = endpoint.conditions.terminating || slice.cluster.is_some();
+                if hides && found.contains_key(&key) {
                     continue;
                 }
-                found.insert(key, endpoint);
+                found.insert(key, (*slice, endpoint));
             }
         }
     }
     found
 }
 
-fn select(
-    candidates: &Candidates<'_>,
+/// An endpoint in its place; none if its level is not in use.
+fn candidate(
+    (ip, port): (IpAddr, NonZeroU16),
+    slice: &EndpointSlice,
+    endpoint: &Endpoint,
+    routing: &Routing<'_>,
     here: &Here,
-    wanted: impl Fn(&Endpoint) -> bool,
-) -> Vec<RealServer> {
-    candidates
-        .iter()
-        .filter(|(_, endpoint)| wanted(endpoint))
-        .map(|((ip, port), endpoint)| {
-            let level = level(endpoint, here);
-            RealServer {
-                ip: *ip,
-                port: *port,
-                level,
-                cluster: None,
-                rank: 0,
-                capacity: Capacity::Unlimited,
-                masquerade: false,
-                weight: here.weights.of(level).get().into(),
-                limits: Limits::default(),
-            }
-        })
-        .collect()
+) -> Option<Candidate> {
+    let cluster = slice.cluster.clone().filter(|id| *id != here.cluster);
+    let near = match cluster {
+        Some(_) if routing.remote == RemoteUse::Never => return None,
+        Some(_) => Level::Remote,
+        None => level(endpoint, here),
+    };
+    Some(Candidate {
+        ip,
+        port,
+        level: routing.level(near)?,
+        local: near == Level::Node,
+        capacity: routing.capacity(slice, ip, near),
+        masquerade: slice.reach.get() == Some(&Reach::Host),
+        cluster,
+    })
 }
 
-/// How near an endpoint is. One without a node name is taken to be elsewhere, and so is one
-/// without a zone or seen from a node without a zone.
+/// How near an endpoint of this cluster is. One without a node name is taken to be elsewhere, and
+/// so is one without a zone or seen from a node without a zone.
 fn level(endpoint: &Endpoint, here: &Here) -> Level {
     if endpoint.node.as_ref() == Some(&here.node) {
         Level::Node
@@ -88,5 +111,15 @@ fn level(endpoint: &Endpoint, here: &Here) -> Level {
         Level::Zone
     } else {
         Level::Cluster
+    }
+}
+
+/// Leaves out what is being evacuated, unless nothing else serves.
+fn unless_evacuated(candidates: Vec<Candidate>, routing: &Routing<'_>) -> Vec<Candidate> {
+    let stays = |one: &Candidate| !routing.is_evacuated(one.level, one.cluster.as_ref());
+    if candidates.iter().any(stays) {
+        candidates.into_iter().filter(stays).collect()
+    } else {
+        candidates
     }
 }

@@ -8,8 +8,11 @@
 //! 3. An endpoint's level is how near it is to this node; its weight is that of its level.
 //! 4. The real servers stand in an order that differs from node to node.
 
+mod divide;
 mod endpoints;
+mod ladder;
 mod order;
+mod routing;
 mod wanted;
 
 use std::sync::Arc;
@@ -18,6 +21,7 @@ use crate::model::{
     EndpointSlice, Family, NodeTuning, Scheduler, Service, ServicePort, ServicePortId, Tuning,
     Weights,
 };
+use routing::Routing;
 pub use wanted::{Frontend, Limits, PortPlan, RealServer, ServicePlan, Style, VirtualServer};
 
 /// Where the plan is made for, and how it weighs what it finds.
@@ -41,6 +45,7 @@ pub struct Here {
 
 /// What the kernel of this node shall hold for a Service with these slices.
 pub fn plan(service: &Service, slices: &[&EndpointSlice], here: &Here) -> ServicePlan {
+    let routing = Routing::of(service, here);
     service
         .ports
         .iter()
@@ -50,24 +55,16 @@ pub fn plan(service: &Service, slices: &[&EndpointSlice], here: &Here) -> Servic
                 port: port.name.clone(),
                 protocol: port.protocol,
             };
-            (id, plan_port(service, port, slices, here))
+            (id, plan_port(service, port, slices, &routing, here))
         })
         .collect()
-}
-
-/// A client of a Service with affinity is told from others by its address alone, so that it finds
-/// the same endpoint at all addresses of the service port.
-fn scheduler(service: &Service, here: &Here) -> Scheduler {
-    match service.affinity_seconds {
-        Some(_) => Scheduler::MaglevHash,
-        None => here.scheduler,
-    }
 }
 
 fn plan_port(
     service: &Service,
     port: &ServicePort,
     slices: &[&EndpointSlice],
+    routing: &Routing<'_>,
     here: &Here,
 ) -> PortPlan {
     let families: Vec<Family> = Family::ALL
@@ -98,14 +95,15 @@ fn plan_port(
     let servers = families
         .into_iter()
         .map(|family| {
-            let mut reals = endpoints::serving(port, family, slices, here);
-            order::shuffle(&mut reals, &here.node);
+            let candidates = endpoints::serving(port, family, slices, routing, here);
+            let mut division = divide::divide(candidates, port.protocol, routing, here);
+            order::shuffle(&mut division.reals, &here.node);
             VirtualServer {
                 family,
-                scheduler: scheduler(service, here),
-                style: Style::Share,
-                shed: false,
-                reals,
+                scheduler: division.scheduler,
+                style: division.style,
+                shed: routing.shed,
+                reals: division.reals,
             }
         })
         .collect();

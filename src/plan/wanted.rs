@@ -1,7 +1,7 @@
 //! The wanted kernel state of one Service, as plain data.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
@@ -21,11 +21,20 @@ pub struct PortPlan {
 }
 
 impl PortPlan {
+    /// The endpoints that see their clients as this node, each once.
+    pub fn masqueraded(&self) -> Vec<SocketAddr> {
+        let reals = self.servers.iter().flat_map(|server| &server.reals);
+        reals
+            .filter(|real| real.masquerade)
+            .map(|real| SocketAddr::new(real.ip, real.port.get()))
+            .collect()
+    }
+
     /// The addresses of the endpoints on this node, each once.
     pub fn local_addresses(&self) -> Vec<IpAddr> {
         let reals = self.servers.iter().flat_map(|server| &server.reals);
         let mut local: Vec<IpAddr> = reals
-            .filter(|real| real.level == Level::Node)
+            .filter(|real| real.local)
             .map(|real| real.ip)
             .collect();
         local.sort_unstable();
@@ -100,8 +109,10 @@ pub struct RealServer {
     pub ip: IpAddr,
     /// Its port, which need not be the frontend's.
     pub port: NonZeroU16,
-    /// How near it is.
+    /// How near it is, of the levels that are in use.
     pub level: Level,
+    /// Whether it runs on this node, so that it may be its own client.
+    pub local: bool,
     /// The cluster that it is in, if that is another one.
     pub cluster: Option<Arc<str>>,
     /// The place of its level in the order in which levels are filled, 0 first. Without gaps.

@@ -96,7 +96,8 @@ fn service(key: ServiceKey, wanted: &VirtualServer) -> Service {
     }
 }
 
-fn destination(real: &KnownReal) -> Destination {
+/// What the kernel is told of a real server.
+pub fn destination(real: &KnownReal) -> Destination {
     Destination {
         upper_threshold: real.limits.upper,
         lower_threshold: real.limits.lower,

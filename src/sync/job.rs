@@ -122,6 +122,7 @@ impl<P: Platform> Syncer<P> {
             mark,
             frontends: Vec::new(),
             hairpins: Vec::new(),
+            hosts: Vec::new(),
             servers,
             unsure: false,
         })
@@ -184,6 +185,14 @@ impl<P: Platform> Syncer<P> {
             self.shared.hairpins.release(*ip);
         }
 
+        let hosts = job.wanted.masqueraded();
+        for host in &hosts {
+            self.shared.hosts.retain((job.id.protocol, *host));
+        }
+        for host in &known.hosts {
+            self.shared.hosts.release((job.id.protocol, *host));
+        }
+
         let gone = known
             .servers
             .iter()
@@ -193,6 +202,7 @@ impl<P: Platform> Syncer<P> {
 
         known.frontends = job.wanted.frontends;
         known.hairpins = hairpins;
+        known.hosts = hosts;
         known.servers = job.next;
         let gone = known.frontends.is_empty();
         self.drain.watch(&job.id, known, now);

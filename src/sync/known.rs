@@ -1,6 +1,6 @@
 //! What the kernel holds for one service port, as far as is known.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
 use crate::kernel::ipvs::ServiceKey;
@@ -17,6 +17,8 @@ pub struct KnownPort {
     pub frontends: Vec<Frontend>,
     /// The endpoints on this node, which hairpin masquerading is set up for.
     pub hairpins: Vec<IpAddr>,
+    /// The endpoints that see their clients as this node.
+    pub hosts: Vec<SocketAddr>,
     /// The virtual servers that there are.
     pub servers: Vec<KnownServer>,
     /// A command failed, so that `servers` may be wrong until it is read back.

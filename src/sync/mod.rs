@@ -20,6 +20,7 @@ mod platform;
 mod refs;
 mod routes;
 mod shared;
+mod tune;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -39,6 +40,7 @@ pub use linux::Linux;
 use marks::Marks;
 pub use platform::{Platform, Trouble};
 use shared::Shared;
+pub use tune::Tuned;
 
 /// Programs one node's kernel.
 #[derive(Debug)]

@@ -1,15 +1,17 @@
 //! What service ports share in the kernel: the addresses on the link and the table's maps and sets.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 
 use tracing::warn;
 
 use super::Sent;
 use super::platform::{Platform, Trouble};
-use super::refs::{Changes, Refs};
-use super::routes::{Claim, RouteChanges, Routes};
+use super::refs::Refs;
+use super::routes::{Claim, Routes};
 use crate::kernel::mark::Mark;
 use crate::kernel::nft::{Element, Transaction};
+use crate::model::Protocol;
 use crate::plan::Frontend;
 
 /// Shared state, as it shall be and as it is.
@@ -23,6 +25,8 @@ pub struct Shared {
     pub addresses: Refs<IpAddr>,
     /// Addresses of real servers on this node.
     pub hairpins: Refs<IpAddr>,
+    /// Real servers that see their clients as this node.
+    pub hosts: Refs<(Protocol, SocketAddr)>,
     /// What is there and not needed stays, since it may be claimed yet.
     pub keep_unclaimed: bool,
 }
@@ -71,11 +75,21 @@ impl Shared {
         let routes = self.routes.pending(self.keep_unclaimed);
         let mut vips = self.vips.pending();
         let mut hairpins = self.hairpins.pending();
+        let mut hosts = self.hosts.pending();
         if self.keep_unclaimed {
             vips.remove.clear();
             hairpins.remove.clear();
+            hosts.remove.clear();
         }
-        let transaction = transaction(&routes, &vips, &hairpins);
+        let transaction = Transaction {
+            remove: elements(
+                &routes.remove,
+                &vips.remove,
+                &hairpins.remove,
+                &hosts.remove,
+            ),
+            add: elements(&routes.add, &vips.add, &hairpins.add, &hosts.add),
+        };
         if transaction.add.is_empty() && transaction.remove.is_empty() {
             return Ok(());
         }
@@ -86,12 +100,15 @@ impl Shared {
             refs.added(&changes.add);
             refs.removed(&changes.remove);
         }
+        self.hosts.added(&hosts.add);
+        self.hosts.removed(&hosts.remove);
         Ok(())
     }
 
     /// Takes in what the table holds.
     fn found(&mut self, elements: &[Element]) {
-        let (mut routes, mut vips, mut hairpins) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut routes, mut hosts) = (Vec::new(), Vec::new());
+        let (mut vips, mut hairpins) = (Vec::new(), Vec::new());
         for element in elements {
             match *element {
                 Element::Service {
@@ -112,29 +129,35 @@ impl Shared {
                 }
                 Element::Vip(ip) => vips.push(ip),
                 Element::Hairpin(ip) => hairpins.push(ip),
+                Element::Host { ip, protocol, port } => {
+                    hosts.push((protocol, SocketAddr::new(ip, port.get())));
+                }
             }
         }
         self.routes.found(routes);
         self.vips.found(vips);
         self.hairpins.found(hairpins);
+        self.hosts.found(hosts);
     }
 }
 
-fn transaction(
-    routes: &RouteChanges,
-    vips: &Changes<IpAddr>,
-    hairpins: &Changes<IpAddr>,
-) -> Transaction {
-    let elements = |routes: &[(Claim, Mark)], vips: &[IpAddr], hairpins: &[IpAddr]| {
-        let routes = routes.iter().map(|(claim, mark)| element(*claim, *mark));
-        let vips = vips.iter().copied().map(Element::Vip);
-        let hairpins = hairpins.iter().copied().map(Element::Hairpin);
-        routes.chain(vips).chain(hairpins).collect()
-    };
-    Transaction {
-        remove: elements(&routes.remove, &vips.remove, &hairpins.remove),
-        add: elements(&routes.add, &vips.add, &hairpins.add),
-    }
+fn elements(
+    routes: &[(Claim, Mark)],
+    vips: &[IpAddr],
+    hairpins: &[IpAddr],
+    hosts: &[(Protocol, SocketAddr)],
+) -> Vec<Element> {
+    let routes = routes.iter().map(|(claim, mark)| element(*claim, *mark));
+    let vips = vips.iter().copied().map(Element::Vip);
+    let hairpins = hairpins.iter().copied().map(Element::Hairpin);
+    let hosts = hosts.iter().filter_map(|(protocol, host)| {
+        Some(Element::Host {
+            ip: host.ip(),
+            protocol: *protocol,
+            port: NonZeroU16::new(host.port())?,
+        })
+    });
+    routes.chain(vips).chain(hairpins).chain(hosts).collect()
 }
 
 fn element((protocol, frontend): Claim, mark: Mark) -> Element {

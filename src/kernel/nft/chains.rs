@@ -243,6 +243,14 @@ fn sent_on(base: &Base) -> Vec<Rule> {
                     Set::Hairpin(family).name(),
                 )
                 .goto(MASQUERADE),
+            // A host of another cluster has no route to the pods of this one.
+            Rule::new()
+                .family(family)
+                .when_in(
+                    &[Field::Destination(family), Field::Protocol, Field::Port],
+                    Set::Hosts(family).name(),
+                )
+                .goto(MASQUERADE),
         ]);
     }
     for family in Family::ALL {

@@ -40,6 +40,15 @@ pub enum Element {
     Vip(IpAddr),
     /// A local endpoint, which may be its own client.
     Hairpin(IpAddr),
+    /// A real server that cannot answer the clients of this node, only the node.
+    Host {
+        /// Its address.
+        ip: IpAddr,
+        /// The transport protocol.
+        protocol: Protocol,
+        /// Its port.
+        port: NonZeroU16,
+    },
 }
 
 impl Element {
@@ -50,6 +59,7 @@ impl Element {
             Self::NodePort { family, .. } => Set::NodePorts(family),
             Self::Vip(ip) => Set::Vips(Family::of(ip)),
             Self::Hairpin(ip) => Set::Hairpin(Family::of(ip)),
+            Self::Host { ip, .. } => Set::Hosts(Family::of(ip)),
         }
     }
 
@@ -58,7 +68,8 @@ impl Element {
         match *self {
             Self::Service {
                 ip, protocol, port, ..
-            } => [octets(ip), frontend(protocol, port)].concat(),
+            }
+            | Self::Host { ip, protocol, port } => [octets(ip), frontend(protocol, port)].concat(),
             Self::NodePort { protocol, port, .. } => frontend(protocol, port),
             Self::Vip(ip) => octets(ip),
             Self::Hairpin(ip) => octets(ip).repeat(2),
@@ -69,7 +80,7 @@ impl Element {
     pub(super) fn mark(&self) -> Option<Mark> {
         match *self {
             Self::Service { mark, .. } | Self::NodePort { mark, .. } => Some(mark),
-            Self::Vip(_) | Self::Hairpin(_) => None,
+            Self::Vip(_) | Self::Hairpin(_) | Self::Host { .. } => None,
         }
     }
 
@@ -93,6 +104,11 @@ impl Element {
                     port,
                     mark,
                 }
+            }
+            Set::Hosts(family) => {
+                let (ip, rest) = address(family, key)?;
+                let (protocol, port) = from_frontend(rest)?;
+                Self::Host { ip, protocol, port }
             }
             Set::NodePorts(family) => {
                 let (protocol, port) = from_frontend(key)?;
@@ -133,6 +149,9 @@ impl fmt::Display for Element {
             } => write!(f, "{family} node port {protocol} {port} with mark {mark}"),
             Self::Vip(ip) => write!(f, "virtual address {ip}"),
             Self::Hairpin(ip) => write!(f, "local endpoint {ip}"),
+            Self::Host { ip, protocol, port } => {
+                write!(f, "masqueraded endpoint {ip} {protocol} {port}")
+            }
         }
     }
 }
@@ -148,11 +167,13 @@ pub(super) enum Set {
     Vips(Family),
     /// source address . destination address
     Hairpin(Family),
+    /// address . protocol . port
+    Hosts(Family),
 }
 
 impl Set {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Services(Family::V4),
         Self::Services(Family::V6),
         Self::NodePorts(Family::V4),
@@ -161,6 +182,8 @@ impl Set {
         Self::Vips(Family::V6),
         Self::Hairpin(Family::V4),
         Self::Hairpin(Family::V6),
+        Self::Hosts(Family::V4),
+        Self::Hosts(Family::V6),
     ];
 
     /// Its name in the kernel.
@@ -174,6 +197,8 @@ impl Set {
             Self::Vips(Family::V6) => "vips_v6",
             Self::Hairpin(Family::V4) => "hairpin_v4",
             Self::Hairpin(Family::V6) => "hairpin_v6",
+            Self::Hosts(Family::V4) => "hosts_v4",
+            Self::Hosts(Family::V6) => "hosts_v6",
         }
     }
 
@@ -257,6 +282,8 @@ mod tests {
             node_port,
             any::<IpAddr>().prop_map(Element::Vip),
             any::<IpAddr>().prop_map(Element::Hairpin),
+            (any::<IpAddr>(), protocols(), any::<NonZeroU16>())
+                .prop_map(|(ip, protocol, port)| Element::Host { ip, protocol, port }),
         ]
     }
 

@@ -99,7 +99,9 @@ pub fn delete_chain(name: &str) -> Request {
 pub fn sets() -> Vec<Request> {
     let ours = Set::ALL.into_iter().enumerate().map(|(id, set)| {
         let mut attributes = match set {
-            Set::Services(family) => key(&[Type::address(family), Type::PROTOCOL, Type::PORT]),
+            Set::Services(family) | Set::Hosts(family) => {
+                key(&[Type::address(family), Type::PROTOCOL, Type::PORT])
+            }
             Set::NodePorts(_) => key(&[Type::PROTOCOL, Type::PORT]),
             Set::Vips(family) => key(&[Type::address(family)]),
             Set::Hairpin(family) => key(&[Type::address(family); 2]),

@@ -1,0 +1,266 @@
+//! How connections divide among the endpoints that serve: which of them are programmed, in which
+//! ranks, and with which weights.
+//!
+//! | mode | no endpoint can be full | some can |
+//! |---|---|---|
+//! | `spill` | only the nearest level | a ladder of levels |
+//! | `prefer` | by the weights of the levels | the same, with thresholds |
+//! | `balance` | evenly | the same, with thresholds |
+//!
+//! Other clusters, where they are a fallback, are programmed if no nearer endpoint is there, or if
+//! all of those can be full; they are then the last rungs of a ladder.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroU32;
+
+use super::endpoints::Candidate;
+use super::ladder::{Ladder, Rung, gcd};
+use super::routing::{Affinity, Routing};
+use super::{Here, Limits, RealServer, Style};
+use crate::model::{Capacity, Level, Mode, Protocol, RemoteUse, Scheduler};
+
+/// The most endpoints of a rank beyond the first: a scheduler looks at all of them for every new
+/// connection (about 10 ns each).
+const FAR: usize = 256;
+/// The same for UDP: an idle endpoint costs nothing to `wlc`, so each gets one flow per time-out.
+const FAR_UDP: usize = 8;
+/// The most steps of a round of `wrr`, which looks at every real server in each, with a lock held
+/// (about 4 ns each: 1 ms).
+const WRR_STEPS: u64 = 250_000;
+/// What is let in above twice the capacity of an endpoint before a farther one comes first: the
+/// thresholds also count connections that are over.
+const MARGIN: u32 = 64;
+/// The most that is learned of an endpoint whose capacity is `auto`.
+const LEARNED: u32 = 4_096;
+
+/// Real servers with what the kernel is told of them.
+pub struct Division {
+    pub scheduler: Scheduler,
+    pub style: Style,
+    pub reals: Vec<RealServer>,
+}
+
+/// Divides connections of a protocol among candidates.
+pub fn divide(
+    candidates: Vec<Candidate>,
+    protocol: Protocol,
+    routing: &Routing<'_>,
+    here: &Here,
+) -> Division {
+    let ranked = rank(candidates, routing);
+    let ladder = matches!(ranked.style, Style::Ladder);
+    let scheduler = scheduler(ladder, protocol, routing, here);
+    // A scheduler that somebody chose may know nothing of ladders.
+    let style = match scheduler {
+        Scheduler::ShortestExpectedDelay
+        | Scheduler::WeightedLeastConnection
+        | Scheduler::MaglevHash => ranked.style,
+        _ => Style::Share,
+    };
+    let candidates = nearby(ranked.candidates, protocol, here);
+    let steps: Vec<(u8, u32)> = match (style, scheduler) {
+        (Style::Share, _) => share(&candidates, scheduler, routing),
+        (Style::Ladder, Scheduler::MaglevHash) => turns(&candidates),
+        (Style::Ladder, _) => ladder_of(&candidates, routing),
+    };
+    let reals = candidates
+        .into_iter()
+        .zip(steps)
+        .map(|((_, candidate), (rank, weight))| RealServer {
+            ip: candidate.ip,
+            port: candidate.port,
+            level: candidate.level,
+            local: candidate.local,
+            cluster: candidate.cluster,
+            rank,
+            capacity: candidate.capacity,
+            masquerade: candidate.masquerade,
+            weight,
+            limits: Limits::default(),
+        })
+        .collect();
+    Division {
+        scheduler,
+        style,
+        reals,
+    }
+}
+
+/// Candidates with their ranks, 0 first and without gaps.
+struct Ranked {
+    style: Style,
+    candidates: Vec<(u8, Candidate)>,
+}
+
+fn rank(candidates: Vec<Candidate>, routing: &Routing<'_>) -> Ranked {
+    let place = |one: &Candidate| {
+        let (level, cluster) = routing.place(one.level, one.cluster.as_ref());
+        match (routing.mode, one.level, routing.remote) {
+            (Mode::Spill, ..) => (level, cluster),
+            // All that is not a fallback is one rank.
+            (_, Level::Remote, RemoteUse::Fallback) => (1, cluster),
+            _ => (0, 0),
+        }
+    };
+    let mut groups: Vec<((usize, usize), Vec<Candidate>)> = Vec::new();
+    for candidate in candidates {
+        let place = place(&candidate);
+        match groups.iter_mut().find(|(one, _)| *one == place) {
+            Some((_, group)) => group.push(candidate),
+            None => groups.push((place, vec![candidate])),
+        }
+    }
+    groups.sort_by_key(|(place, _)| *place);
+
+    // Nothing gets past a rank that is never full.
+    let endless = |(_, group): &(_, Vec<Candidate>)| {
+        group.iter().any(|one| one.capacity == Capacity::Unlimited)
+    };
+    let used = groups
+        .iter()
+        .position(endless)
+        .map_or(groups.len(), |at| at + 1);
+    groups.truncate(used);
+
+    let limited = groups.iter().flat_map(|(_, group)| group);
+    let limited = limited
+        .clone()
+        .any(|one| one.capacity != Capacity::Unlimited);
+    let one_by_one = groups.len() > 1 || routing.mode == Mode::Spill;
+    Ranked {
+        style: if one_by_one && limited {
+            Style::Ladder
+        } else {
+            Style::Share
+        },
+        candidates: (0..=u8::MAX)
+            .zip(groups)
+            .flat_map(|(rank, (_, group))| group.into_iter().map(move |one| (rank, one)))
+            .collect(),
+    }
+}
+
+fn scheduler(ladder: bool, protocol: Protocol, routing: &Routing<'_>, here: &Here) -> Scheduler {
+    match (routing.scheduler, protocol) {
+        // A client is told from others by its address alone, so that it finds the same endpoint at
+        // all addresses of the service port.
+        _ if routing.affinity != Affinity::None => Scheduler::MaglevHash,
+        (Some(named), _) => named,
+        // The kernel never takes a flow of UDP for active, so `sed` would see all of them idle.
+        (None, Protocol::Udp) if ladder => Scheduler::WeightedLeastConnection,
+        (None, _) if ladder => Scheduler::ShortestExpectedDelay,
+        (None, _) => here.scheduler,
+    }
+}
+
+/// Leaves out all but a few endpoints of far ranks, others on every node.
+fn nearby(
+    candidates: Vec<(u8, Candidate)>,
+    protocol: Protocol,
+    here: &Here,
+) -> Vec<(u8, Candidate)> {
+    let most = match protocol {
+        Protocol::Udp => FAR_UDP,
+        Protocol::Tcp | Protocol::Sctp => FAR,
+    };
+    let mut far: Vec<(u8, u64, usize)> = candidates
+        .iter()
+        .enumerate()
+        .filter(|(_, (rank, _))| *rank > 0)
+        .map(|(index, (rank, one))| {
+            let mut hasher = DefaultHasher::new();
+            (&here.node, one.ip, one.port).hash(&mut hasher);
+            (*rank, hasher.finish(), index)
+        })
+        .collect();
+    far.sort_unstable();
+    let mut kept = vec![true; candidates.len()];
+    for rank in far.chunk_by(|(one, ..), (other, ..)| one == other) {
+        for (.., index) in rank.iter().skip(most) {
+            kept[*index] = false;
+        }
+    }
+    candidates
+        .into_iter()
+        .zip(kept)
+        .filter_map(|(one, kept)| kept.then_some(one))
+        .collect()
+}
+
+/// Weights in proportion to those of the levels.
+fn share(
+    candidates: &[(u8, Candidate)],
+    scheduler: Scheduler,
+    routing: &Routing<'_>,
+) -> Vec<(u8, u32)> {
+    let weights: Vec<u32> = candidates
+        .iter()
+        .map(|(_, one)| preference(one, routing).get())
+        .collect();
+    let weights = match scheduler {
+        Scheduler::WeightedRoundRobin => within_a_round(weights),
+        _ => weights,
+    };
+    weights.into_iter().map(|weight| (0, weight)).collect()
+}
+
+fn preference(candidate: &Candidate, routing: &Routing<'_>) -> NonZeroU32 {
+    match routing.mode {
+        Mode::Prefer => routing.weights.of(candidate.level).into(),
+        Mode::Spill | Mode::Balance => NonZeroU32::MIN,
+    }
+}
+
+/// Brings weights so close together that a round of `wrr` stays short.
+fn within_a_round(mut weights: Vec<u32>) -> Vec<u32> {
+    let divisor = weights.iter().fold(0, |all, one| gcd(all, (*one).into()));
+    let most = u64::from(weights.iter().copied().max().unwrap_or(1));
+    let allowed = (WRR_STEPS / weights.len().max(1) as u64).max(1);
+    if most / divisor.max(1) > allowed {
+        for weight in &mut weights {
+            let scaled = u64::from(*weight) * allowed / most;
+            *weight = u32::try_from(scaled).unwrap_or(u32::MAX).max(1);
+        }
+    }
+    weights
+}
+
+/// Turns at Maglev's table, which the kernel squeezes into 64 for the largest weight.
+fn turns(candidates: &[(u8, Candidate)]) -> Vec<(u8, u32)> {
+    let last = candidates.iter().map(|(rank, _)| *rank).max().unwrap_or(0);
+    candidates
+        .iter()
+        .map(|(rank, _)| {
+            let turns = match (*rank, last) {
+                (_, 0) => 1,
+                (0, _) => 64,
+                (1, 2..) => 8,
+                _ => 1,
+            };
+            (*rank, turns)
+        })
+        .collect()
+}
+
+fn ladder_of(candidates: &[(u8, Candidate)], routing: &Routing<'_>) -> Vec<(u8, u32)> {
+    let rungs: Vec<Rung> = candidates
+        .iter()
+        .map(|(rank, one)| {
+            let capacity = match one.capacity {
+                Capacity::Connections(connections) => connections.get(),
+                Capacity::Auto => LEARNED,
+                // It only occurs in the last rank, which is never full.
+                Capacity::Unlimited => 0,
+            };
+            Rung {
+                rank: *rank,
+                part: match (routing.mode, NonZeroU32::new(capacity)) {
+                    (Mode::Spill, Some(capacity)) => capacity,
+                    _ => preference(one, routing),
+                },
+                admitted: capacity * 2 + MARGIN,
+            }
+        })
+        .collect();
+    Ladder::new(&rungs).steps().collect()
+}

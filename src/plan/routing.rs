@@ -1,0 +1,145 @@
+//! What holds for one Service on this node: its own word goes before the node's, and that before
+//! the configuration file's.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Here;
+use crate::model::{
+    Capacity, EndpointSlice, Level, Mode, Remote, RemoteUse, Said, Scheduler, Service, Tuning,
+    Weights,
+};
+
+/// All that decides where a Service's connections go, besides its endpoints.
+#[derive(Debug)]
+pub struct Routing<'a> {
+    here: &'a Here,
+    /// How new connections divide among the levels.
+    pub mode: Mode,
+    /// The weights of mode `prefer`.
+    pub weights: Weights,
+    /// Which levels are used, nearest first.
+    pub levels: &'a [Level],
+    /// When other clusters are used, and in which order.
+    pub remote: RemoteUse,
+    order: &'a [Arc<str>],
+    /// The scheduler that was asked for by name.
+    pub scheduler: Option<Scheduler>,
+    /// Whether a client stays with its endpoint.
+    pub affinity: Affinity,
+    /// Whether connections are refused when every endpoint is at its budget.
+    pub shed: bool,
+    /// Of endpoints of which nothing else is said.
+    capacity: Option<Capacity>,
+}
+
+/// Whether a client stays with its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affinity {
+    /// Every connection on its own.
+    None,
+    /// For as long as the endpoint is there, however many connections it has.
+    Firm,
+    /// For as long as the endpoint has room.
+    Yielding,
+}
+
+impl<'a> Routing<'a> {
+    /// What holds for a Service.
+    pub fn of(service: &'a Service, here: &'a Here) -> Self {
+        let sources = [&service.tuning, &here.tuning.all, &here.defaults];
+        let remote = first(sources, |tuning| &tuning.remote);
+        let named = first(sources, |tuning| &tuning.weights);
+        let yields = first(sources, |tuning| &tuning.affinity_yield);
+        Self {
+            here,
+            mode: first(sources, |tuning| &tuning.routing)
+                .copied()
+                .unwrap_or_default(),
+            weights: named
+                .into_iter()
+                .flatten()
+                .fold(here.weights, |weights, (level, weight)| {
+                    weights.with(*level, *weight)
+                }),
+            levels: first(sources, |tuning| &tuning.levels).map_or(&Level::ALL, Vec::as_slice),
+            remote: remote.map_or_else(RemoteUse::default, |remote: &Remote| remote.when),
+            order: remote.map_or(&[], |remote| &remote.order),
+            scheduler: first(sources, |tuning| &tuning.scheduler).copied(),
+            affinity: match (service.affinity_seconds, yields) {
+                (None, _) => Affinity::None,
+                (Some(_), Some(true)) => Affinity::Yielding,
+                (Some(_), _) => Affinity::Firm,
+            },
+            shed: first(sources, |tuning| &tuning.shed)
+                .copied()
+                .unwrap_or(false),
+            capacity: service.tuning.capacity.get().copied(),
+        }
+    }
+
+    /// The capacity of an endpoint: what its slice says of it, else its Service, else this node (of
+    /// the pods that run on it), else the configuration file.
+    pub fn capacity(&self, slice: &EndpointSlice, ip: IpAddr, level: Level) -> Capacity {
+        if self.affinity == Affinity::Firm {
+            // A client that stays with its endpoint cannot be sent away from it.
+            return Capacity::Unlimited;
+        }
+        let nodes = || self.here.tuning.all.capacity.get().copied();
+        let capacity = slice
+            .capacity
+            .get()
+            .and_then(|said| said.of(ip))
+            .or(self.capacity)
+            .or_else(|| nodes().filter(|_| level == Level::Node))
+            .or_else(|| self.here.defaults.capacity.get().copied())
+            .unwrap_or(Capacity::Unlimited);
+        match (capacity, self.here.tuning.capacity_percent.get()) {
+            (Capacity::Connections(connections), Some(percent)) if level == Level::Node => {
+                Capacity::scaled(connections, *percent)
+            }
+            _ => capacity,
+        }
+    }
+
+    /// The nearest level in use that an endpoint at `level` belongs to: a pod on this node is also
+    /// one in its zone and one of the cluster.
+    pub fn level(&self, level: Level) -> Option<Level> {
+        let holds = |wider: &&Level| match level {
+            Level::Remote => **wider == Level::Remote,
+            _ => **wider >= level && **wider != Level::Remote,
+        };
+        self.levels.iter().filter(holds).min().copied()
+    }
+
+    /// The place of a level, and among other clusters of a cluster, in the order in which they are
+    /// filled.
+    pub fn place(&self, level: Level, cluster: Option<&Arc<str>>) -> (usize, usize) {
+        let level = self.levels.iter().position(|one| *one == level);
+        let cluster = cluster.map_or(0, |id| {
+            let named = self.order.iter().position(|one| one == id);
+            named.unwrap_or(self.order.len())
+        });
+        (level.unwrap_or(self.levels.len()), cluster)
+    }
+
+    /// Whether new connections are to leave a level, or a cluster, alone.
+    pub fn is_evacuated(&self, level: Level, cluster: Option<&Arc<str>>) -> bool {
+        let drain = self.here.tuning.drain.get();
+        drain.is_some_and(|drain| {
+            drain.levels.contains(&level)
+                || cluster.is_some_and(|cluster| drain.clusters.contains(cluster))
+        })
+    }
+}
+
+/// The word of the first source that says something.
+fn first<'a, T>(
+    sources: [&'a Tuning; 3],
+    field: impl Fn(&'a Tuning) -> &'a Said<T>,
+) -> Option<&'a T>
+where
+    T: 'a,
+{
+    sources.into_iter().find_map(|tuning| field(tuning).get())
+}

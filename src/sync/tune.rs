@@ -1,0 +1,114 @@
+//! The quick way for what the capacity loop wants: counts out, weights and thresholds in, without a
+//! new plan.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::time::Instant;
+
+use super::known::KnownReal;
+use super::platform::{Platform, Trouble};
+use super::{Retry, Syncer, diff};
+use crate::kernel::ipvs::{Command, DestinationEntry, ServiceKey};
+use crate::model::{Family, ServicePortId};
+use crate::plan::{Frontend, Limits, PortPlan};
+
+/// Another weight and other thresholds for a real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuned {
+    /// Its address.
+    pub ip: IpAddr,
+    /// Its port.
+    pub port: NonZeroU16,
+    /// Its weight, not 0.
+    pub weight: u32,
+    /// Its thresholds.
+    pub limits: Limits,
+}
+
+impl<P: Platform> Syncer<P> {
+    /// What the kernel counts for the real servers of a virtual server; nothing if there is none.
+    pub fn counts(
+        &mut self,
+        id: &ServicePortId,
+        family: Family,
+    ) -> Result<Vec<DestinationEntry>, Trouble> {
+        let known = self.ports.get(id);
+        let server = known.and_then(|known| Some((known.mark, known.server(family)?)));
+        match server {
+            Some((mark, server)) => self.platform.destinations(&server.key(mark)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The same for a service port that may not have been programmed since the start, so that a
+    /// previous run's virtual server is found by its frontends.
+    pub fn counts_before(
+        &mut self,
+        id: &ServicePortId,
+        wanted: &PortPlan,
+        family: Family,
+    ) -> Result<Vec<DestinationEntry>, Trouble> {
+        if self.ports.contains_key(id) {
+            return self.counts(id, family);
+        }
+        let mark = wanted.frontends.iter().find_map(|frontend: &Frontend| {
+            let mark = self.shared.routes.present((id.protocol, *frontend))?;
+            let servers = self.left.get(&mark)?;
+            let there = servers.iter().any(|server| server.family == family);
+            there.then_some(mark)
+        });
+        match mark {
+            Some(mark) => self.platform.destinations(&ServiceKey::Mark {
+                family,
+                mark: mark.value(),
+            }),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Gives real servers other weights and thresholds. Those that are not there, are on their way
+    /// out, or have them already are left as they are.
+    pub fn tune(&mut self, changes: &[(ServicePortId, Family, Vec<Tuned>)], now: Instant) {
+        let mut commands = Vec::new();
+        let mut owners = Vec::new();
+        for (id, family, tuned) in changes {
+            let Some(known) = self.ports.get_mut(id) else {
+                continue;
+            };
+            let mark = known.mark;
+            let servers = known.servers.iter_mut();
+            for server in servers.filter(|server| server.family == *family) {
+                let key = server.key(mark);
+                for wanted in tuned {
+                    let real = server
+                        .reals
+                        .iter_mut()
+                        .find(|real| real.key() == (wanted.ip, wanted.port) && !real.is_draining());
+                    let Some(real) = real else { continue };
+                    let next = KnownReal {
+                        weight: wanted.weight,
+                        limits: wanted.limits,
+                        ..*real
+                    };
+                    if next != *real {
+                        *real = next;
+                        commands.push(Command::SetDestination(key, diff::destination(&next)));
+                        owners.push(id);
+                    }
+                }
+            }
+        }
+        let failed: BTreeSet<&ServicePortId> = self
+            .submit(&commands)
+            .into_iter()
+            .filter_map(|index| owners.get(index).copied())
+            .collect();
+        for id in failed {
+            if let Some(known) = self.ports.get_mut(id) {
+                known.unsure = true;
+            }
+            self.backoff.failed(Retry::Service(id.service.clone()), now);
+        }
+    }
+}
