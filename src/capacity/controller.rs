@@ -1,0 +1,94 @@
+//! All virtual servers that have a capacity.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use super::{Adjustment, Budgets, Count, Demand, Key, Pace, Standing};
+use crate::plan::VirtualServer;
+
+/// The control loops of all virtual servers that have a capacity.
+#[derive(Debug)]
+pub struct Controller {
+    pace: Pace,
+    peers: NonZeroU32,
+    servers: BTreeMap<Key, ()>,
+}
+
+impl Controller {
+    /// No virtual server yet, and no other agent.
+    pub fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            peers: NonZeroU32::MIN,
+            servers: BTreeMap::new(),
+        }
+    }
+
+    /// How many agents, with this one, send connections to the same endpoints. Without budgets,
+    /// each takes an equal share of an endpoint's capacity.
+    pub fn peers(&mut self, agents: NonZeroU32) {
+        self.peers = agents;
+    }
+
+    /// A new or changed plan for a virtual server: remembers it and writes the weights and limits
+    /// that the kernel shall hold now into it. The plan's weights are the base.
+    ///
+    /// `adopted` is what the kernel counts at real servers that it has already; empty if it has
+    /// none or nobody knows. A virtual server without capacity is forgotten and left as it is.
+    pub fn arrange(
+        &mut self,
+        key: &Key,
+        server: &mut VirtualServer,
+        adopted: &[Count],
+        now: Instant,
+    ) {
+        let _ = (adopted, now);
+        if server.has_capacity() {
+            self.servers.insert(key.clone(), ());
+        } else {
+            self.forget(key);
+        }
+    }
+
+    /// The virtual server is gone.
+    pub fn forget(&mut self, key: &Key) {
+        self.servers.remove(key);
+    }
+
+    /// The virtual servers whose counts a tick wants.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.servers.keys()
+    }
+
+    /// How long after its last tick a virtual server wants the next: [`Pace::tick`], or
+    /// [`Pace::fast_tick`] where short connections use up the thresholds faster. None for one
+    /// without capacity. To tick all at the same pace, take the shortest.
+    pub fn delay(&self, key: &Key) -> Option<Duration> {
+        self.servers.get(key).map(|()| self.pace.tick)
+    }
+
+    /// What the kernel shall change, now that it counts this. Only what moved enough. To be sent
+    /// in this order, all of it: a real server that stands here twice must first get the lower
+    /// limits, since the kernel forgets that it was full only when its upper limit rises.
+    pub fn tick(&mut self, key: &Key, counts: &[Count], now: Instant) -> Vec<Adjustment> {
+        let _ = (key, counts, now);
+        Vec::new()
+    }
+
+    /// What this node wants of a virtual server, for the others to know. None for one without
+    /// capacity.
+    pub fn demand(&self, key: &Key) -> Option<Demand> {
+        self.servers.get(key).map(|()| Demand::default())
+    }
+
+    /// Takes this node's part of each endpoint's capacity, as of `now`. It shows at the next tick.
+    pub fn share(&mut self, key: &Key, budgets: &Budgets, now: Instant) {
+        let _ = (key, budgets, now);
+    }
+
+    /// How a virtual server stands. None for one without capacity.
+    pub fn standing(&self, key: &Key) -> Option<Standing> {
+        self.servers.get(key).map(|()| Standing::default())
+    }
+}

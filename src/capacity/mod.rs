@@ -1,0 +1,39 @@
+//! The slow path that keeps the kernel's fast path true: which thresholds and weights the real
+//! servers of a virtual server with a capacity shall have now.
+//!
+//! The kernel sends every new connection to the nearest endpoint below its threshold, without
+//! asking anybody. But its thresholds count connections that are long over, it herds ties, and it
+//! forgets that an endpoint was full only when one of its connections expires. So the agent reads
+//! the counts at every tick and moves thresholds and weights after them. Should the agent die, the
+//! kernel goes on with the last ones.
+//!
+//! Pure: no clock, no I/O, no netlink. Time is an argument.
+
+mod controller;
+mod count;
+mod pace;
+mod standing;
+mod waterfill;
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+pub use controller::Controller;
+pub use count::{Adjustment, Budgets, Count, Demand};
+pub use pace::Pace;
+pub use standing::{EndpointState, RankState, Standing, StandingEndpoint, StandingRank};
+pub use waterfill::{Pod, Report, water_fill};
+
+use crate::model::{Family, ServicePortId};
+
+/// A virtual server, by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The service port.
+    pub port: ServicePortId,
+    /// The family of its clients and endpoints.
+    pub family: Family,
+}
+
+/// An endpoint of a virtual server, by address and port.
+pub type Address = (IpAddr, NonZeroU16);

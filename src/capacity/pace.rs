@@ -1,0 +1,47 @@
+//! How fast the control loop reacts, and how far it may go.
+
+use std::time::Duration;
+
+/// The constants of the control loop. The defaults are those of `docs/capacity.md`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Between two ticks.
+    pub tick: Duration,
+    /// Between two ticks of a virtual server whose thresholds may not last for a whole `tick`.
+    pub fast_tick: Duration,
+    /// How long a new endpoint takes to its whole budget.
+    pub slow_start: Duration,
+    /// The part of its budget that a new endpoint starts with.
+    pub slow_start_from: f64,
+    /// A rank is saturated when its load is this part of its budget.
+    pub enter: f64,
+    /// A saturated rank has recovered when its load is no more than this part of its budget.
+    pub leave: f64,
+    /// For so many ticks in a row a rank is at `enter` before it counts as saturated.
+    pub enter_ticks: u32,
+    /// For so many ticks in a row a rank is at `leave` before it counts as recovered.
+    pub leave_ticks: u32,
+    /// A rank is primary if its budget is at least this part of the demand.
+    pub primary: f64,
+    /// Budgets older than this are not trusted any more.
+    pub budgets_last: Duration,
+}
+
+impl Default for Pace {
+    /// Tick 500 ms (100 ms under churn), slow start 30 s from 10 %, enter at 1.0 for 2 ticks, leave
+    /// at 0.75 for 3 ticks, primary from 20 % of demand, budgets last 10 s.
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_millis(500),
+            fast_tick: Duration::from_millis(100),
+            slow_start: Duration::from_secs(30),
+            slow_start_from: 0.1,
+            enter: 1.0,
+            leave: 0.75,
+            enter_ticks: 2,
+            leave_ticks: 3,
+            primary: 0.2,
+            budgets_last: Duration::from_secs(10),
+        }
+    }
+}
