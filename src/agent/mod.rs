@@ -53,6 +53,8 @@ pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()>
         node: settings.node.as_str().into(),
         weights: settings.weights,
         scheduler: settings.scheduler,
+        cluster: settings.cluster_id.as_deref().unwrap_or_default().into(),
+        defaults: settings.defaults.clone(),
         ..Here::default()
     };
 
