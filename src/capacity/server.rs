@@ -17,7 +17,7 @@ use crate::plan::{RealServer, Style, VirtualServer};
 
 /// The kernel forgets an established connection after so long without a packet, and with the last
 /// connection a real server that was deleted (`IP_VS_TCP_S_ESTABLISHED`).
-const TRASH: Duration = Duration::from_secs(15 * 60);
+const TRASH: Duration = Duration::from_mins(15);
 /// How slowly the demand falls that others hear of.
 const DEMAND: Duration = Duration::from_secs(5);
 

@@ -121,14 +121,17 @@ impl Situation {
         room.saturating_sub(self.load()) >= (self.budget / 20).max(1)
     }
 
-    /// By how much the upper limit may be too high. An endpoint that is half empty will not fill
-    /// up before the next tick as a rule, so small moves need no edit there.
+    /// By how much the upper limit may be too high: what the margin leaves of a tenth of the
+    /// budget. An endpoint that is half empty will not fill up before the next tick as a rule, so
+    /// small moves need no edit there even where a tenth is less than 4 connections.
     fn tolerance(&self) -> u32 {
-        if self.load() < self.budget / 2 {
-            step(self.budget)
+        let most = most_margin(self.budget);
+        let most = if self.load() < self.budget / 2 {
+            most.max(step(self.budget))
         } else {
-            most_margin(self.budget).saturating_sub(self.margin())
-        }
+            most
+        };
+        most.saturating_sub(self.margin())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::model::{Protocol, Scheduler};
 use crate::plan::{Limits, VirtualServer};
 
 /// How long the kernel remembers a TCP connection that is over.
-pub const TIME_WAIT: Duration = Duration::from_secs(120);
+pub const TIME_WAIT: Duration = Duration::from_mins(2);
 
 #[derive(Clone, Debug)]
 pub struct Dest {
@@ -47,7 +47,9 @@ pub struct World {
     /// What ends when: connections that close, and those that are forgotten.
     ends: BTreeMap<Instant, Vec<(Address, bool)>>,
     next_tick: Instant,
-    /// The most that any endpoint but the last rank's was over its budget, as a ratio of it.
+    /// Which connections closed, and when.
+    pub closed: Vec<(Instant, Address)>,
+    /// Whether endpoints answer.
     pub answers: bool,
 }
 
@@ -80,6 +82,7 @@ impl World {
             edits: 0,
             ends: BTreeMap::new(),
             next_tick: now,
+            closed: Vec::new(),
             answers: true,
         }
     }
@@ -187,6 +190,7 @@ impl World {
         if closes {
             dest.count.active -= 1;
             dest.count.inactive += 1;
+            self.closed.push((self.now, address));
             self.ends
                 .entry(forgotten)
                 .or_default()

@@ -15,7 +15,7 @@ use crate::model::{Capacity, Level, Protocol, Scheduler};
 use crate::plan::{Limits, RealServer, Style, VirtualServer};
 use kernel::World;
 
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 const SHORT: Duration = Duration::from_millis(2);
 const SECOND: Duration = Duration::from_secs(1);
 /// The weights that the plan gives to two ranks.

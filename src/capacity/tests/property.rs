@@ -49,11 +49,17 @@ proptest! {
                 let active: u32 = world.dests.iter().map(|dest| dest.count.active).sum();
                 for (number, budget) in near.iter().enumerate() {
                     let count = world.count(address(0, number));
-                    // What ended in the last seconds may be taken for what will end next.
-                    let churn = count.inactive;
-                    let most = budget + threshold::most_margin(*budget).max(4) + churn + 1;
+                    // What ended of late may be taken for what will end next, twice at most.
+                    let since = world.now.checked_sub(5 * SECOND);
+                    let late = world.closed.iter().rev();
+                    let churn = late
+                        .take_while(|(at, _)| Some(*at) >= since)
+                        .filter(|(_, of)| *of == address(0, number))
+                        .count();
+                    let margin = threshold::most_margin(*budget).max(4) + 1;
+                    let most = *budget as usize + margin as usize + 2 * churn;
                     prop_assert!(
-                        active >= all || world.standing().lift > 1.0 || count.active <= most,
+                        active >= all || world.standing().lift > 1.0 || count.active as usize <= most,
                         "{count:?} of {budget}"
                     );
                 }

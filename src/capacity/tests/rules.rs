@@ -250,11 +250,13 @@ fn an_endpoint_that_was_full_is_used_again_as_soon_as_it_has_a_twentieth_of_its_
 fn the_mark_of_a_full_endpoint_is_taken_back_by_a_limit_that_falls_and_rises() {
     let mut world = tcp(&[1, 1], 40);
     let near = address(0, 0);
+    world.dest(near).expect("near").count.inactive = 20;
+    world.pass(SECOND);
     world.open(60, LONG, 50 * MILLIS);
     let before = world.limits(near);
     let dest = world.dest(near).expect("near");
     dest.count.active = 36;
-    dest.count.inactive = 1;
+    dest.count.inactive = 18;
     let counts = world.counts();
     let adjustments = world.controller.tick(&world.key, &counts, world.now);
     let near: Vec<u32> = adjustments
@@ -288,8 +290,8 @@ fn the_first_of_thirty_new_endpoints_is_never_over_its_budget() {
     plan.reals.retain(|real| real.rank == 1);
     let mut world = World::warm(Controller::new(Pace::default()), key(Protocol::Tcp), plan);
     world.load(20, 3 * SECOND, LONG);
-    for near in 0..30 {
-        world.plan.reals.push(all[near].clone());
+    for near in all.into_iter().take(30) {
+        world.plan.reals.push(near);
         world.arrange(&[]);
         world.load(20, SECOND, LONG);
         let most = world.dests.iter().filter(|dest| dest.limits.upper > 0);
@@ -425,4 +427,35 @@ fn an_endpoint_that_the_kernel_does_not_know_is_left_alone() {
     let counts: Vec<Count> = world.plan.reals[..1].iter().map(zero).collect();
     let adjustments = world.controller.tick(&world.key, &counts, world.now);
     assert!(adjustments.iter().all(|one| one.ip == counts[0].ip));
+}
+
+/// Three times what the near rank has room for, coming and going within a minute; every second
+/// connection is short.
+#[test]
+fn a_load_that_rises_and_falls_is_as_near_as_can_be_and_nobody_is_far_over_its_budget() {
+    let budget = 50;
+    let mut world = tcp(&[4, 12], budget);
+    let (mut all, mut too_far, mut worst) = (0_u32, 0_u32, 0_u32);
+    for step in 0..240_u32 {
+        // Seconds 0 to 30 up, 30 to 60 down, by quarters; 120 a second for 10 s is 600 at a time.
+        let per_second = step.min(240 - step) + 1;
+        let until = world.now + SECOND / 4;
+        while world.now < until {
+            let room = (0..4).any(|near| world.count(address(0, near)).active < budget);
+            let holds = if all % 2 == 0 {
+                10 * SECOND
+            } else {
+                50 * MILLIS
+            };
+            let (to, _) = world.connect(holds).expect("never refused");
+            all += 1;
+            too_far += u32::from(room && to >= address(1, 0).0);
+            let most = world.dests.iter().map(|dest| dest.count.active).max();
+            worst = worst.max(most.expect("endpoints"));
+            world.pass(SECOND / (2 * per_second));
+        }
+    }
+    assert!(world.all(1) > 500, "{}", world.all(1));
+    assert!(worst <= budget * 6 / 5, "{worst}");
+    assert!(too_far * 20 <= all, "{too_far} of {all}");
 }
