@@ -1,6 +1,7 @@
 //! T7: what the kernel is asked to do stays cheap, since it does it with interrupts waiting.
 
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,7 +12,6 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, sendto, socket,
 };
 use spillway::kernel::ipvs::{DestinationEntry, Name};
-use std::os::fd::AsRawFd;
 
 use crate::bed::{BUDGET, Bed, CAPACITY, Pods, ROUTING, TCP, WAYS, Way};
 

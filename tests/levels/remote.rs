@@ -60,9 +60,10 @@ pub fn an_import_is_served_at_its_clusterset_ip() -> Result<()> {
         let service = bed.plain(&format!("abroad-{index}"), way)?;
         let import = bed.east()?.import(&service);
         bed.east()?.publish_import(&import, "west", &bed.remote)?;
-        let to = match way.to(&service).is_ipv4() {
-            true => import.v4(80),
-            false => import.v6(80),
+        let to = if way.to(&service).is_ipv4() {
+            import.v4(80)
+        } else {
+            import.v6(80)
         };
         imports.push((way, to));
     }
