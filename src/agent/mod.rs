@@ -58,7 +58,11 @@ pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()>
         ..Here::default()
     };
 
-    let pacer = Pacer::new(Pace::default());
+    let pacer = Pacer::new(Pace {
+        tick: settings.tick,
+        slow_start: settings.slow_start,
+        ..Pace::default()
+    });
     let (feed, inbox) = Feed::new();
     let core = thread::Builder::new()
         .name("core".into())
