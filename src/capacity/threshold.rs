@@ -17,7 +17,7 @@
 //! UDP flows are never active: all of them are inactive, and that *is* the load. So `upper` is the
 //! budget and needs no correction.
 
-use super::number::{float, up};
+use super::number::{float, nearest, up};
 use crate::plan::Limits;
 
 /// What counts against a budget.
@@ -80,10 +80,11 @@ impl Situation {
     }
 
     /// An idle endpoint is given twice the endings that are expected, since the number of short
-    /// connections may grow; one at its budget exactly these, since each one more might stay.
+    /// connections may grow; one at its budget four fifths of these, since what comes
+    /// may stay, and all of it may come before any of these has ended.
     fn churn(&self) -> u32 {
         match self.unit {
-            Unit::Connections => up(self.endings * (2.0 - self.used())),
+            Unit::Connections => nearest(self.endings * (2.0 - 1.2 * self.used())),
             Unit::Flows => 0,
         }
     }
@@ -122,14 +123,14 @@ impl Situation {
     }
 
     /// By how much the upper limit may be too high: what the margin leaves of a tenth of the
-    /// budget. An endpoint that is half empty will not fill up before the next tick as a rule, so
+    /// budget, or of a twentieth once it is half used. An endpoint that is half empty will not fill up before the next tick as a rule, so
     /// small moves need no edit there even where a tenth is less than 4 connections.
     fn tolerance(&self) -> u32 {
         let most = most_margin(self.budget);
         let most = if self.load() < self.budget / 2 {
             most.max(step(self.budget))
         } else {
-            most
+            most / 2
         };
         most.saturating_sub(self.margin())
     }
