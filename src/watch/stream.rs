@@ -47,12 +47,13 @@ async fn run_looking(
         problems,
         look,
     };
+    // Each on the heap: together they are too large to be moved about.
     future::join5(
-        watch::<Service>(&client, node, &sink),
-        watch::<ServiceImport>(&client, node, &sink),
-        watch::<EndpointSlice>(&client, node, &sink),
-        watch::<Node>(&client, node, &sink),
-        watch::<ClusterProperty>(&client, node, &sink),
+        Box::pin(watch::<Service>(&client, node, &sink)),
+        Box::pin(watch::<ServiceImport>(&client, node, &sink)),
+        Box::pin(watch::<EndpointSlice>(&client, node, &sink)),
+        Box::pin(watch::<Node>(&client, node, &sink)),
+        Box::pin(watch::<ClusterProperty>(&client, node, &sink)),
     )
     .await;
 }
