@@ -109,6 +109,13 @@ sections! {
         weights: Weights,
         mark_range: Option<String>,
         drain_seconds: Option<u32>,
+        reports: Reports,
+    }
+
+    /// `spillway.reports`
+    Reports {
+        service: String,
+        key_file: Option<String>,
     }
 
     /// `spillway.weights`

@@ -7,8 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::kernel::mark::MarkRange;
-use crate::model::Scheduler;
 use crate::model::Weights;
+use crate::model::{Scheduler, ServiceId};
 
 /// All settings of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Settings {
     pub conntrack: Conntrack,
     /// How long an endpoint that has left may keep its connections.
     pub drain: Duration,
+    /// How demand is reported to the other agents; `None`: not at all.
+    pub reports: Option<Reports>,
     /// Where sysctls are: `/proc/sys`, or where a container has the host's.
     pub proc_sys: PathBuf,
 }
@@ -47,6 +49,15 @@ pub struct Settings {
 impl Settings {
     /// The default of [`Settings::drain`]: longer than the grace period of almost every pod.
     pub const DRAIN: Duration = Duration::from_hours(1);
+}
+
+/// How demand is reported to the other agents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reports {
+    /// The Service whose endpoints are the agents.
+    pub service: ServiceId,
+    /// The file with the keys that reports are sealed with, one a line; `None`: they are not.
+    pub key_file: Option<PathBuf>,
 }
 
 /// Which connections get an address of the node as their source.

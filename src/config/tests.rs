@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::kernel::mark::MarkRange;
 use crate::model::Scheduler;
-use crate::model::{Level, Weights};
+use crate::model::{Level, ServiceId, Weights};
 
 fn overrides() -> Overrides {
     Overrides {
@@ -131,6 +131,18 @@ spillway: {weights: {node: 65535, cluster: 1}, markRange: 0x20000000/4, drainSec
 }
 
 #[test]
+fn reports_go_to_the_endpoints_of_a_service_unless_they_are_off() {
+    let reports = |text| sound(text).reports;
+    let default = reports("").unwrap();
+    assert_eq!(default.service, ServiceId::new("kube-system", "spillway"));
+    assert_eq!(default.key_file, None);
+    let other = reports("spillway: {reports: {service: net/agents, keyFile: /etc/key}}").unwrap();
+    assert_eq!(other.service, ServiceId::new("net", "agents"));
+    assert_eq!(other.key_file, Some("/etc/key".into()));
+    assert_eq!(reports("spillway: {reports: {service: off}}"), None);
+}
+
+#[test]
 fn mode_nftables_brings_its_own_masquerade_section() {
     let sections = "iptables: {masqueradeBit: 1}\nnftables: {masqueradeBit: 2}\n";
     let bit = |mode: &str| {
@@ -224,6 +236,10 @@ fn a_wrong_value_is_an_error_that_names_it() {
         ("spillway: {markRange: 0x01000000}", "spillway.markRange"),
         ("spillway: {markRange: 0x01000001/8}", "spillway.markRange"),
         ("spillway: {markRange: 0/8}", "spillway.markRange"),
+        (
+            "spillway: {reports: {service: spillway}}",
+            "spillway.reports.service",
+        ),
     ] {
         assert_eq!(wrong(text), [field], "{text}");
     }

@@ -177,13 +177,13 @@ impl Summary {
             left *= 1.0 - self.zone(pod_zone).used();
             mine += part(to_cluster, self.cluster, left);
             left *= 1.0 - self.cluster.used();
-            let spare = left
+            let unwanted = left
                 * match pod.node {
                     Some(_) if is_own(pod) => 0.5 + 0.5 * share,
                     Some(_) => 0.5 * share,
                     None => share,
                 };
-            let budget = (mine * HEAD_ROOM).max(mine + spare).min(capacity);
+            let budget = (mine * HEAD_ROOM).max(mine + unwanted).min(capacity);
             budgets.insert(pod.address(), budget);
         }
         budgets.into()
