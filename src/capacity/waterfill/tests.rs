@@ -336,3 +336,38 @@ fn a_summary_differs_when_anything_in_it_moves_by_more_than_it_may() {
     assert!(before.differs(&of([40.0, 60.0, 0.0]), 0.05));
     assert!(before.differs(&of([50.0, 40.0, 10.0]), 0.05));
 }
+
+#[test]
+fn the_example_of_the_manual_is_right() {
+    let named = |node: &str, zone: &str, demand| Report {
+        node: node.into(),
+        zone: Some(zone.into()),
+        demand,
+    };
+    let reports = [
+        named("a", "1", 150.0),
+        named("b", "1", 20.0),
+        named("c", "2", 40.0),
+    ];
+    let pods: Vec<Pod> = reports
+        .iter()
+        .zip([100, 60, 100])
+        .enumerate()
+        .map(|(number, (report, capacity))| Pod {
+            node: Some(report.node.clone()),
+            zone: report.zone.clone(),
+            ..pod(number, None, capacity)
+        })
+        .collect();
+    let wanted = [[100.0, 44.0, 23.1], [0.0, 22.0, 5.4], [0.0, 0.0, 71.6]];
+    for (own, wanted) in reports.iter().zip(wanted) {
+        let parts = water_fill(&reports, &pods, &own.node).of;
+        for (pod, wanted) in pods.iter().zip(wanted) {
+            let part = parts[&pod.address()];
+            assert!(
+                (part - wanted).abs() < 0.05,
+                "{part} for {wanted} in {own:?}"
+            );
+        }
+    }
+}
