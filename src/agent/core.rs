@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tracing::{debug, info};
 
 use super::pace::Pacer;
+use super::reporter::Reporter;
 use crate::model::{Node, ServiceId};
 use crate::plan::{Here, ServicePlan, plan};
 use crate::snapshot::Snapshot;
@@ -138,6 +139,7 @@ pub struct Core<P, O> {
     snapshot: Snapshot,
     syncer: Syncer<P>,
     pacer: Pacer,
+    reporter: Option<Reporter>,
     here: Here,
     observer: O,
     /// Since when events wait to be in the kernel.
@@ -153,11 +155,19 @@ impl<P: Platform, O: Observer> Core<P, O> {
             snapshot: Snapshot::of_cluster(id),
             syncer,
             pacer,
+            reporter: None,
             here,
             observer,
             queued: None,
             swept: false,
         }
+    }
+
+    /// The same, exchanging reports with the other nodes.
+    #[must_use]
+    pub fn with_reporter(mut self, reporter: Option<Reporter>) -> Self {
+        self.reporter = reporter;
+        self
     }
 
     /// Works until it is stopped.
@@ -174,6 +184,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
             // Before everything has been listed, what is missing may just not have arrived.
             if self.snapshot.is_complete() {
                 self.sync(inbox);
+                if let Some(reporter) = &mut self.reporter {
+                    reporter.tick(&mut self.pacer, self.here.zone.as_ref(), Instant::now());
+                }
                 self.pacer.tick(&mut self.syncer, Instant::now());
             }
         }
@@ -198,6 +211,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
         let mut touched = self.snapshot.take_touched();
         touched.append(&mut self.syncer.tick(Instant::now()));
         let planned = touched.len();
+        if let Some(reporter) = &mut self.reporter {
+            reporter.count(&touched, &self.snapshot, &mut self.pacer);
+        }
         if !self.program(touched, inbox) {
             return;
         }
@@ -233,6 +249,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
             let mut plans = Vec::with_capacity(round.len());
             for id in round {
                 let mut plan = self.plan(id);
+                if let Some(reporter) = &mut self.reporter {
+                    reporter.planned(id, &plan, &self.snapshot.slices(id));
+                }
                 self.pacer.arrange(id, &mut plan, &mut self.syncer, now);
                 plans.push((id.clone(), plan));
             }

@@ -34,7 +34,7 @@ pub use controller::Controller;
 pub use count::{Adjustment, Budgets, Count, Demand};
 pub use pace::Pace;
 pub use standing::{EndpointState, RankState, Standing, StandingEndpoint, StandingRank};
-pub use waterfill::{Pod, Report, water_fill};
+pub use waterfill::{Coarse, Hosts, Place, Pod, Report, Summary, water_fill};
 
 use crate::model::{Family, ServicePortId};
 

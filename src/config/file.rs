@@ -128,6 +128,13 @@ sections! {
         cluster_id: Option<String>,
         capacity_tick_milliseconds: Option<i64>,
         slow_start_seconds: Option<i64>,
+        reports: Reports,
+    }
+
+    /// `spillway.reports`
+    Reports {
+        service: String,
+        key_file: Option<String>,
     }
 
     /// `spillway.weights`

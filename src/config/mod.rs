@@ -14,7 +14,7 @@ mod tuning;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use settings::{Conntrack, IpvsTimeouts, Masquerade, Overrides, Settings};
+pub use settings::{Conntrack, IpvsTimeouts, Masquerade, Overrides, Reports, Settings};
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::kernel::mark::MarkRange;
-use crate::model::{Scheduler, Tuning, Weights};
+use crate::model::{Scheduler, ServiceId, Tuning, Weights};
 
 /// All settings of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Settings {
     pub conntrack: Conntrack,
     /// How long an endpoint that has left may keep its connections.
     pub drain: Duration,
+    /// How demand is reported to the other agents; `None`: not at all.
+    pub reports: Option<Reports>,
     /// Where sysctls are: `/proc/sys`, or where a container has the host's.
     pub proc_sys: PathBuf,
 }
@@ -60,6 +62,15 @@ impl Settings {
     pub const TICK: Duration = Duration::from_millis(500);
     /// The default of [`Settings::slow_start`].
     pub const SLOW_START: Duration = Duration::from_secs(30);
+}
+
+/// How demand is reported to the other agents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reports {
+    /// The Service whose endpoints are the agents.
+    pub service: ServiceId,
+    /// The file with the keys that reports are sealed with, one a line; `None`: they are not.
+    pub key_file: Option<PathBuf>,
 }
 
 /// Which connections get an address of the node as their source.

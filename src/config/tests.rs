@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::kernel::mark::MarkRange;
-use crate::model::{Capacity, Level, Mode, Remote, RemoteUse, Said, Scheduler, Tuning, Weights};
+use crate::model::{
+    Capacity, Level, Mode, Remote, RemoteUse, Said, Scheduler, ServiceId, Tuning, Weights,
+};
 
 fn overrides() -> Overrides {
     Overrides {
@@ -185,6 +187,18 @@ spillway:
 }
 
 #[test]
+fn reports_go_to_the_endpoints_of_a_service_unless_they_are_off() {
+    let reports = |text| sound(text).reports;
+    let default = reports("").unwrap();
+    assert_eq!(default.service, ServiceId::new("kube-system", "spillway"));
+    assert_eq!(default.key_file, None);
+    let other = reports("spillway: {reports: {service: net/agents, keyFile: /etc/key}}").unwrap();
+    assert_eq!(other.service, ServiceId::new("net", "agents"));
+    assert_eq!(other.key_file, Some("/etc/key".into()));
+    assert_eq!(reports("spillway: {reports: {service: off}}"), None);
+}
+
+#[test]
 fn mode_nftables_brings_its_own_masquerade_section() {
     let sections = "iptables: {masqueradeBit: 1}\nnftables: {masqueradeBit: 2}\n";
     let bit = |mode: &str| {
@@ -295,6 +309,10 @@ fn a_wrong_value_is_an_error_that_names_it() {
         (
             "spillway: {slowStartSeconds: -1}",
             "spillway.slowStartSeconds",
+        ),
+        (
+            "spillway: {reports: {service: spillway}}",
+            "spillway.reports.service",
         ),
     ] {
         assert_eq!(wrong(text), [field], "{text}");
