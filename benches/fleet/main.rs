@@ -1,0 +1,6 @@
+//! The fleet simulator.
+mod kernel;
+
+fn main() -> anyhow::Result<()> {
+    kernel::validate()
+}
