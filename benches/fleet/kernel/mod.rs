@@ -31,6 +31,10 @@ pub struct Dest {
     pub inactive: u32,
     /// All connections that it ever got.
     pub connections: u64,
+    /// Packets from clients.
+    pub in_packets: u64,
+    /// Packets to clients.
+    pub out_packets: u64,
     /// At its upper threshold, as the kernel believes.
     pub overloaded: bool,
     listed: bool,
@@ -149,6 +153,8 @@ impl Server {
             active: 0,
             inactive: 0,
             connections: 0,
+            in_packets: 0,
+            out_packets: 0,
             overloaded: false,
             listed: true,
         };
@@ -207,6 +213,13 @@ impl Server {
         let slot = self.pick()?;
         self.dests[slot as usize].bind();
         Some(slot)
+    }
+
+    /// Packets pass, and answers to them.
+    pub fn pass(&mut self, slot: Slot, packets: u64, answers: u64) {
+        let dest = &mut self.dests[slot as usize];
+        dest.in_packets += packets;
+        dest.out_packets += answers;
     }
 
     /// A TCP connection's FIN or RST: from now on it is inactive.
