@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use lab::harness::bench::{self, Figures};
 use lab::harness::namespace;
-use spillway::agent::{Core, Feed, Observer, Report};
+use spillway::agent::{Core, Feed, Observer, Pacer, Report};
+use spillway::capacity::Pace;
 use spillway::kernel::mark::MarkRange;
 use spillway::kernel::nft::Base;
 use spillway::model::Node;
@@ -42,7 +43,13 @@ fn run(figures: &mut Figures) -> Result<()> {
         let platform = Linux::open(base).map_err(|trouble| anyhow!(trouble))?;
         let syncer = Syncer::new(platform, MarkRange::default(), Duration::from_hours(1))
             .map_err(|trouble| anyhow!(trouble))?;
-        Core::new(syncer, cluster::here(), Ears(sender)).run(&inbox);
+        Core::new(
+            syncer,
+            Pacer::new(Pace::default()),
+            cluster::here(),
+            Ears(sender),
+        )
+        .run(&inbox);
         Ok(())
     });
 

@@ -10,6 +10,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tracing::{debug, info};
 
+use super::pace::Pacer;
 use crate::model::{Node, ServiceId};
 use crate::plan::{Here, ServicePlan, plan};
 use crate::snapshot::Snapshot;
@@ -136,6 +137,7 @@ impl Inbox {
 pub struct Core<P, O> {
     snapshot: Snapshot,
     syncer: Syncer<P>,
+    pacer: Pacer,
     here: Here,
     observer: O,
     /// Since when events wait to be in the kernel.
@@ -145,10 +147,11 @@ pub struct Core<P, O> {
 
 impl<P: Platform, O: Observer> Core<P, O> {
     /// A core that knows nothing of the cluster yet.
-    pub fn new(syncer: Syncer<P>, here: Here, observer: O) -> Self {
+    pub fn new(syncer: Syncer<P>, pacer: Pacer, here: Here, observer: O) -> Self {
         Self {
             snapshot: Snapshot::default(),
             syncer,
+            pacer,
             here,
             observer,
             queued: None,
@@ -159,7 +162,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
     /// Works until it is stopped.
     pub fn run(mut self, inbox: &Inbox) {
         while !inbox.is_stopping() {
-            let events = inbox.receive(self.syncer.deadline());
+            let deadlines = self.syncer.deadline().into_iter();
+            let deadline = deadlines.chain(self.pacer.deadline()).min();
+            let events = inbox.receive(deadline);
             for event in events {
                 self.queued.get_or_insert_with(Instant::now);
                 self.observer.queued(&event);
@@ -168,6 +173,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
             // Before everything has been listed, what is missing may just not have arrived.
             if self.snapshot.is_complete() {
                 self.sync(inbox);
+                self.pacer.tick(&mut self.syncer, Instant::now());
             }
         }
     }
@@ -216,8 +222,14 @@ impl<P: Platform, O: Observer> Core<P, O> {
             if inbox.is_stopping() {
                 return false;
             }
-            let plans = round.iter().map(|id| (id.clone(), self.plan(id))).collect();
-            self.syncer.apply(plans, Instant::now());
+            let now = Instant::now();
+            let mut plans = Vec::with_capacity(round.len());
+            for id in round {
+                let mut plan = self.plan(id);
+                self.pacer.arrange(id, &mut plan, &mut self.syncer, now);
+                plans.push((id.clone(), plan));
+            }
+            self.syncer.apply(plans, now);
         }
         true
     }

@@ -10,6 +10,7 @@
 //! At the end everything stays in the kernel as it is; the next agent takes it over.
 
 mod core;
+mod pace;
 mod prepare;
 mod status;
 
@@ -21,12 +22,14 @@ use anyhow::{Context, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use crate::capacity::Pace;
 use crate::config::Settings;
 use crate::plan::Here;
 use crate::serve::{self, Health, Metrics};
 use crate::sync::{Linux, Syncer};
 use crate::watch;
 pub use core::{Core, Feed, Inbox, Observer, Report};
+pub use pace::Pacer;
 use status::Status;
 
 /// Runs an agent with these settings against the API server of a kubeconfig file, or without one
@@ -53,10 +56,11 @@ pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()>
         ..Here::default()
     };
 
+    let pacer = Pacer::new(Pace::default());
     let (feed, inbox) = Feed::new();
     let core = thread::Builder::new()
         .name("core".into())
-        .spawn(move || Core::new(syncer, here, status).run(&inbox))
+        .spawn(move || Core::new(syncer, pacer, here, status).run(&inbox))
         .context("the core thread cannot be started")?;
     let ended = serve_and_watch(settings, kubeconfig, &feed, &health, &metrics);
     feed.stop();

@@ -61,6 +61,11 @@ impl Controller {
         self.servers.keys()
     }
 
+    /// Those of them that order from `first` on, for one Service's own.
+    pub fn keys_from(&self, first: &Key) -> impl Iterator<Item = &Key> {
+        self.servers.range(first..).map(|(key, _)| key)
+    }
+
     /// How long after its last tick a virtual server wants the next: [`Pace::tick`], or
     /// [`Pace::fast_tick`] where short connections use up the thresholds faster. None for one
     /// without capacity. To tick all at the same pace, take the shortest.

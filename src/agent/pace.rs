@@ -1,0 +1,138 @@
+//! The capacity loop in its place between plan and sync: plans get their thresholds from it before
+//! they are programmed, and at every tick it is fed the kernel's counts.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use tracing::warn;
+
+use crate::capacity::{Adjustment, Controller, Count, Key, Pace};
+use crate::kernel::ipvs::DestinationEntry;
+use crate::model::{Family, ServiceId, ServicePortId};
+use crate::plan::ServicePlan;
+use crate::sync::{Platform, Syncer, Trouble, Tuned};
+
+/// The capacity loop, and when it is due.
+#[derive(Debug)]
+pub struct Pacer {
+    controller: Controller,
+    pace: Pace,
+    /// When each virtual server with a capacity is due.
+    due: BTreeMap<Key, Instant>,
+}
+
+impl Pacer {
+    /// A loop with nothing to do yet.
+    pub fn new(pace: Pace) -> Self {
+        Self {
+            controller: Controller::new(pace),
+            pace,
+            due: BTreeMap::new(),
+        }
+    }
+
+    /// When [`Self::tick`] has something to do; never while no Service has a capacity.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.due.values().min().copied()
+    }
+
+    /// The loop itself, to ask how things stand.
+    pub fn controller(&self) -> &Controller {
+        &self.controller
+    }
+
+    /// Writes into the plan of a Service what the kernel shall hold now.
+    pub fn arrange<P: Platform>(
+        &mut self,
+        service: &ServiceId,
+        plan: &mut ServicePlan,
+        syncer: &mut Syncer<P>,
+        now: Instant,
+    ) {
+        let mut wanted = Vec::new();
+        for (port, ports) in plan.iter_mut() {
+            // The whole plan says where the virtual servers of a previous run are.
+            let before = ports.clone();
+            for server in &mut ports.servers {
+                let key = Key {
+                    port: port.clone(),
+                    family: server.family,
+                };
+                let adopted = if server.has_capacity() {
+                    wanted.push(key.clone());
+                    counted(port, syncer.counts_before(port, &before, server.family))
+                } else {
+                    Vec::new()
+                };
+                self.controller.arrange(&key, server, &adopted, now);
+            }
+        }
+        let first = Key {
+            port: ServicePortId::first_of(service.clone()),
+            family: Family::V4,
+        };
+        let gone: Vec<Key> = self
+            .controller
+            .keys_from(&first)
+            .take_while(|key| key.port.service == *service)
+            .filter(|key| !wanted.contains(key))
+            .cloned()
+            .collect();
+        for key in gone {
+            self.controller.forget(&key);
+            self.due.remove(&key);
+        }
+        for key in wanted {
+            self.due.entry(key).or_insert(now + self.pace.tick);
+        }
+    }
+
+    /// Feeds the loop the kernel's counts of what is due, and tells the kernel what follows. Whether
+    /// anything was due.
+    pub fn tick<P: Platform>(&mut self, syncer: &mut Syncer<P>, now: Instant) -> bool {
+        let mut changes = Vec::new();
+        let mut any = false;
+        for (key, due) in self.due.iter_mut().filter(|(_, due)| **due <= now) {
+            any = true;
+            let counts = counted(&key.port, syncer.counts(&key.port, key.family));
+            // Nothing is known of a virtual server that cannot be read: it stays as it is.
+            if !counts.is_empty() {
+                let adjustments = self.controller.tick(key, &counts, now);
+                let tuned: Vec<Tuned> = adjustments.into_iter().map(tuned).collect();
+                changes.push((key.port.clone(), key.family, tuned));
+            }
+            *due = now + self.controller.delay(key).unwrap_or(self.pace.tick);
+        }
+        syncer.tune(&changes, now);
+        any
+    }
+}
+
+fn counted(port: &ServicePortId, entries: Result<Vec<DestinationEntry>, Trouble>) -> Vec<Count> {
+    let entries = entries.unwrap_or_else(|trouble| {
+        warn!(%port, error = %trouble, "the kernel's counts cannot be read");
+        Vec::new()
+    });
+    entries.iter().filter_map(count).collect()
+}
+
+fn count(entry: &DestinationEntry) -> Option<Count> {
+    Some(Count {
+        ip: entry.destination.ip,
+        port: entry.destination.port.try_into().ok()?,
+        active: entry.active,
+        inactive: entry.inactive,
+        connections: entry.stats.connections,
+        in_packets: entry.stats.packets_in,
+        out_packets: entry.stats.packets_out,
+    })
+}
+
+fn tuned(adjustment: Adjustment) -> Tuned {
+    Tuned {
+        ip: adjustment.ip,
+        port: adjustment.port,
+        weight: adjustment.weight,
+        limits: adjustment.limits,
+    }
+}
