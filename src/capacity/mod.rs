@@ -11,8 +11,20 @@
 
 mod controller;
 mod count;
+mod endpoint;
+mod fallback;
+mod gate;
+mod learned;
+mod lift;
+mod nudge;
+mod number;
 mod pace;
+mod recent;
+mod report;
+mod saturation;
+mod server;
 mod standing;
+mod threshold;
 mod waterfill;
 
 use std::net::IpAddr;
