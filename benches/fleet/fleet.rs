@@ -269,6 +269,10 @@ impl Fleet {
             Event::Share { view } => self.share(view),
             Event::Sample => {
                 self.queue.after(SAMPLE, Event::Sample);
+                // Far too many words for more nodes.
+                if self.nodes.len() <= WATCHED {
+                    self.look_at_parts();
+                }
                 self.measure
                     .sample(self.queue.now(), &self.pods, &self.backends);
             }
@@ -277,6 +281,15 @@ impl Fleet {
             Event::Restart => self.restart(),
             Event::ZoneDies => self.zone_dies(),
             Event::ZoneNoticed => self.zone_noticed(),
+        }
+    }
+
+    fn look_at_parts(&mut self) {
+        for number in 0..self.backends.len() {
+            let alive = self.nodes.iter().filter(|node| node.alive);
+            let parts: Vec<_> = alive.flat_map(|node| node.parts(number)).collect();
+            self.measure
+                .parts(number, &parts, &self.pods, self.queue.now());
         }
     }
 

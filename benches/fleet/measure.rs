@@ -1,5 +1,7 @@
 //! What is seen of a run: loads of pods, levels that served, changes of state.
 
+use std::collections::BTreeMap;
+
 use spillway::model::Level;
 
 use super::engine::{Micros, micros, seconds};
@@ -37,6 +39,11 @@ pub struct ServiceRecord {
     pub broken: u64,
     /// Changes of a level's state while all was steady.
     pub changes: u64,
+    /// The most that the nodes together took for their parts of one pod while all was steady, as
+    /// a part of its capacity.
+    pub handed_out: f64,
+    /// The most that they together would have let in.
+    pub admitted: f64,
     pub samples: Vec<Sample>,
 }
 
@@ -150,6 +157,31 @@ impl Measure {
         if let Some(since) = record.over_since.take() {
             let over = &mut self.services[*service].over;
             *over = over.max(seconds(now - since));
+        }
+    }
+
+    /// What the nodes take for their parts of one service's pods, and what they let in.
+    pub fn parts(
+        &mut self,
+        service: usize,
+        parts: &[(PodId, u32, u32)],
+        pods: &[Pod],
+        now: Micros,
+    ) {
+        if !self.is_steady(now) {
+            return;
+        }
+        let mut sums: BTreeMap<PodId, (f64, f64)> = BTreeMap::new();
+        for (pod, budget, upper) in parts {
+            let sum = sums.entry(*pod).or_default();
+            sum.0 += f64::from(*budget);
+            sum.1 += f64::from(*upper);
+        }
+        let record = &mut self.services[service];
+        for (pod, (budget, upper)) in sums {
+            let capacity = f64::from(pods[pod as usize].capacity.get());
+            record.handed_out = record.handed_out.max(budget / capacity);
+            record.admitted = record.admitted.max(upper / capacity);
         }
     }
 

@@ -207,6 +207,22 @@ impl Node {
         changes as u64
     }
 
+    /// What the node takes for its part of each pod, and what it lets in: the pod, its budget, and
+    /// the active connections at which the kernel passes it over (0: never).
+    pub fn parts(&self, number: usize) -> Vec<(PodId, u32, u32)> {
+        let seat = &self.seats[number];
+        let standing = self.agent.standing(&seat.key).unwrap_or_default();
+        let endpoints = standing.ranks.iter().flat_map(|rank| &rank.endpoints);
+        endpoints
+            .filter_map(|endpoint| {
+                let pod = pod_at(endpoint.ip)?;
+                let dest = seat.kernel.dest(seat.slot(pod)?);
+                let upper = dest.limits.upper.saturating_sub(dest.inactive);
+                Some((pod, endpoint.budget?, upper))
+            })
+            .collect()
+    }
+
     /// What the node's clients want of a service.
     pub fn demand(&self, number: usize) -> f64 {
         let demand = self.agent.demand(&self.seats[number].key);

@@ -47,7 +47,7 @@ fn flaps(record: &ServiceRecord, measure: &Measure) -> f64 {
 pub fn table(measure: &Measure, scenario: &Scenario) -> String {
     let mut text = String::from(
         "service   pods capacity  load mean steady  peak   node  zone cluster remote  \
-         flaps/min refused   lost broken over 1.3\n",
+         flaps/min refused   lost broken over 1.3 handed admits\n",
     );
     let steady_to = if scenario.dead_zone_at > 0.0 {
         scenario.dead_zone_at
@@ -58,7 +58,7 @@ pub fn table(measure: &Measure, scenario: &Scenario) -> String {
         let _ = writeln!(
             text,
             "service-{number} {:5} {:8.0} {:10.2} {:6.2} {:5.2}  {:4.1}% {:4.1}% {:6.1}% {:5.1}% \
-             {:10.2} {:7} {:6} {:6} {:6.1} s",
+             {:10.2} {:7} {:6} {:6} {:6.1} s {:6.2} {:6.2}",
             record.pods,
             record.capacity,
             record.mean(scenario.warm, steady_to),
@@ -73,6 +73,8 @@ pub fn table(measure: &Measure, scenario: &Scenario) -> String {
             record.lost,
             record.broken,
             record.over,
+            record.handed_out,
+            record.admitted,
         );
     }
     text
