@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use spillway::capacity::Pace;
+
 use super::engine::{Micros, Queue, micros, seconds};
 use super::exchange::{View, budgets};
 use super::kernel::Slot;
@@ -129,6 +131,10 @@ impl Fleet {
             .map(|number| Arc::from(format!("cluster-{number}")))
             .collect();
         let mut backends: Vec<Backend> = (0..scenario.services).map(Backend::new).collect();
+        let rhythm = Pace {
+            tick: Duration::from_secs_f64(scenario.tick),
+            ..Pace::default()
+        };
         let mut nodes: Vec<Node> = (0..scenario.nodes)
             .map(|number| {
                 let cluster = clusters[number % clusters.len()].clone();
@@ -138,7 +144,7 @@ impl Fleet {
                     zone: Arc::from(format!("{cluster}-zone-{zone}")),
                     cluster,
                 };
-                Node::new(place, &backends)
+                Node::new(place, rhythm, &backends)
             })
             .collect();
         let pods = place_pods(&scenario, &nodes, &mut rng);
@@ -197,6 +203,9 @@ impl Fleet {
         let services = self.numbers();
         for node in 0..self.nodes.len() {
             for number in services.clone() {
+                if !self.nodes[node].seats[usize::from(number)].is_used() {
+                    continue;
+                }
                 let backend = &self.backends[usize::from(number)];
                 self.nodes[node].program(usize::from(number), backend, self.epoch);
                 let node = index(node);
@@ -433,7 +442,9 @@ impl Fleet {
             .map(|number| {
                 let nodes = self.nodes.iter();
                 nodes
-                    .map(|node| node.alive.then(|| node.demand(number)))
+                    .map(|node| Some(node.demand(number)).filter(|_| node.alive))
+                    // Who wants nothing says nothing.
+                    .map(|demand| demand.filter(|demand| *demand > 0.0))
                     .collect()
             })
             .collect();
@@ -463,7 +474,8 @@ impl Fleet {
                     .zip(places.iter().skip(view).step_by(step))
                 {
                     let node = &mut self.nodes[node];
-                    if node.alive && node.place.cluster == *cluster {
+                    if node.alive && node.seats[number].is_used() && node.place.cluster == *cluster
+                    {
                         let budgets = budgets(node, number, &mut reports, *place, &pods);
                         node.share(number, &budgets, instant);
                     }
@@ -476,6 +488,9 @@ impl Fleet {
     fn publish(&mut self, number: u16) {
         self.backends[usize::from(number)].publish(&self.pods, &self.clusters);
         for node in 0..self.nodes.len() {
+            if !self.nodes[node].seats[usize::from(number)].is_used() {
+                continue;
+            }
             let delay = self.rng.u64(50_000..500_000);
             let node = index(node);
             self.queue.after(delay, Event::Learn { node, number });
@@ -610,13 +625,21 @@ fn place_pods(scenario: &Scenario, nodes: &[Node], rng: &mut fastrand::Rng) -> V
         .collect()
 }
 
-/// Gives each node its part of all demand for each service: Zipf over the nodes in random order.
+/// Gives each node that is a client of a service its part of all demand: Zipf, in random order.
 fn spread_demand(scenario: &Scenario, nodes: &mut [Node], pods: &[Pod], rng: &mut fastrand::Rng) {
     for number in 0..scenario.services {
         let mine = pods.iter().filter(|pod| pod.service == number);
         let capacity: f64 = mine.map(|pod| f64::from(pod.capacity.get())).sum();
+        let clients = f64::from(index(nodes.len())) * scenario.clients_of_each;
         let mut parts: Vec<f64> = (1..=nodes.len())
-            .map(|rank| f64::from(index(rank)).powf(-scenario.zipf))
+            .map(|rank| f64::from(index(rank)))
+            .map(|rank| {
+                if rank <= clients.max(1.0) {
+                    rank.powf(-scenario.zipf)
+                } else {
+                    0.0
+                }
+            })
             .collect();
         rng.shuffle(&mut parts);
         let sum: f64 = parts.iter().sum();

@@ -62,6 +62,9 @@ struct Other {
     /// Connections at a time that a pod accepts.
     #[arg(long)]
     capacity: Option<u32>,
+    /// The part of nodes that are clients of a service.
+    #[arg(long)]
+    clients: Option<f64>,
     /// Demand, as a part of all capacity.
     #[arg(long)]
     load: Option<f64>,
@@ -89,6 +92,9 @@ struct Other {
     /// When a zone dies, in seconds.
     #[arg(long)]
     dead_zone_at: Option<f64>,
+    /// Seconds between two ticks of the control loop.
+    #[arg(long)]
+    tick: Option<f64>,
 }
 
 impl Other {
@@ -104,6 +110,7 @@ impl Other {
         set(&mut scenario.services, self.services);
         set(&mut scenario.pods, self.pods);
         set(&mut scenario.capacity, self.capacity);
+        set(&mut scenario.clients_of_each, self.clients);
         set(&mut scenario.load, self.load);
         set(&mut scenario.zipf, self.zipf);
         set(&mut scenario.warm, self.warm);
@@ -113,6 +120,7 @@ impl Other {
         set(&mut scenario.deploy_every, self.deploy_every);
         set(&mut scenario.restarts, self.restarts);
         set(&mut scenario.dead_zone_at, self.dead_zone_at);
+        set(&mut scenario.tick, self.tick);
     }
 }
 

@@ -15,6 +15,7 @@ pub struct Node {
     pub place: Place,
     pub alive: bool,
     here: Here,
+    pace: Pace,
     agent: Controller,
     peers: NonZeroU32,
     /// What it has of each service.
@@ -52,6 +53,11 @@ impl Seat {
             rate: 0.0,
             states: Vec::new(),
         }
+    }
+
+    /// Whether any client on the node wants it.
+    pub fn is_used(&self) -> bool {
+        self.rate > 0.0
     }
 
     pub fn level(&self, slot: Slot) -> Level {
@@ -138,7 +144,7 @@ impl Seat {
 }
 
 impl Node {
-    pub fn new(place: Place, backends: &[Backend]) -> Self {
+    pub fn new(place: Place, rhythm: Pace, backends: &[Backend]) -> Self {
         let here = Here {
             node: place.node.clone(),
             zone: Some(place.zone.clone()),
@@ -149,7 +155,8 @@ impl Node {
             place,
             alive: true,
             here,
-            agent: Controller::new(Pace::default()),
+            pace: rhythm,
+            agent: Controller::new(rhythm),
             peers: NonZeroU32::MIN,
             seats: backends.iter().map(Seat::new).collect(),
         }
@@ -160,9 +167,13 @@ impl Node {
         self.agent.peers(peers);
     }
 
-    /// Plans a service anew and brings the kernel there.
+    /// Plans a service anew and brings the kernel there. A service that no client on this node
+    /// wants is left out: nothing would ever happen there.
     pub fn program(&mut self, number: usize, backend: &Backend, now: Instant) {
         let seat = &mut self.seats[number];
+        if !seat.is_used() {
+            return;
+        }
         let slices: Vec<&EndpointSlice> = backend.slices.iter().collect();
         let mut plan = plan(&backend.service, &slices, &self.here);
         let server = plan
@@ -176,7 +187,7 @@ impl Node {
 
     /// The agent is killed and starts again; the kernel goes on.
     pub fn restart(&mut self, backends: &[Backend], now: Instant) {
-        self.agent = Controller::new(Pace::default());
+        self.agent = Controller::new(self.pace);
         self.agent.peers(self.peers);
         for (number, backend) in backends.iter().enumerate() {
             self.program(number, backend, now);
@@ -190,7 +201,7 @@ impl Node {
         for adjustment in self.agent.tick(&seat.key, &counts, now) {
             seat.adjust(&adjustment);
         }
-        let delay = self.agent.delay(&seat.key).unwrap_or(Pace::default().tick);
+        let delay = self.agent.delay(&seat.key).unwrap_or(self.pace.tick);
         u64::try_from(delay.as_micros()).unwrap_or(u64::MAX)
     }
 

@@ -18,6 +18,9 @@ const GAP: f64 = 60.0;
 const TOP: f64 = 1.6;
 const COLOURS: [&str; Level::ALL.len()] = ["#1b7837", "#7fbf7b", "#f4a582", "#ca0020"];
 
+/// A line's colour, and what it shows.
+type Line = (&'static str, fn(&Sample) -> f64);
+
 /// The picture, as SVG.
 pub fn svg(measure: &Measure, title: &str) -> String {
     let services = measure.services.len();
@@ -81,7 +84,7 @@ fn loads(text: &mut String, top: f64, samples: &[Sample]) {
             y + 4.0
         );
     }
-    let lines: [(&str, fn(&Sample) -> f64); 3] = [
+    let lines: [Line; 3] = [
         ("#000000", |sample| sample.most),
         ("#555555", |sample| sample.p99),
         ("#2166ac", |sample| sample.mean),

@@ -32,6 +32,8 @@ pub struct Scenario {
     pub pods: usize,
     /// Connections at a time that most pods accept; every third accepts half as many.
     pub capacity: u32,
+    /// The part of nodes that are clients of a service.
+    pub clients_of_each: f64,
     /// All connections at a time that clients want, as a part of all capacity.
     pub load: f64,
     /// The n-th busiest node wants `1 / n^zipf` of what the busiest wants.
@@ -62,6 +64,8 @@ pub struct Scenario {
     pub dead_zone_at: f64,
     /// How long after that its endpoints leave the API.
     pub detect: f64,
+    /// Between two ticks of the control loop, in seconds.
+    pub tick: f64,
     pub bounds: Bounds,
 }
 
@@ -88,6 +92,7 @@ impl Scenario {
             services: 3,
             pods: 30,
             capacity: 100,
+            clients_of_each: 1.0,
             load: 0.7,
             zipf: 1.0,
             short: 0.5,
@@ -103,6 +108,7 @@ impl Scenario {
             deploy_every: 0.0,
             dead_zone_at: 0.0,
             detect: 4.0,
+            tick: 0.5,
             bounds: Bounds {
                 steady: 1.1,
                 over: 10.0,
@@ -134,11 +140,11 @@ impl Scenario {
             Name::T10 => base,
             Name::Big => Self {
                 nodes: 5_000,
-                services: 2,
                 pods: 600,
-                warm: 50.0,
-                dead_zone_at: 60.0,
-                end: 90.0,
+                clients_of_each: 0.1,
+                warm: 40.0,
+                dead_zone_at: 50.0,
+                end: 80.0,
                 report_every: 2.0,
                 ..base
             },

@@ -11,9 +11,12 @@ const SED: Scheduler = Scheduler::ShortestExpectedDelay;
 const WLC: Scheduler = Scheduler::WeightedLeastConnection;
 const WRR: Scheduler = Scheduler::WeightedRoundRobin;
 
+/// What it says, and what checks it.
+type Fact = (&'static str, fn() -> Result<()>);
+
 /// Fails at the first fact that the model does not show.
 pub fn validate() -> Result<()> {
-    let facts: [(&str, fn() -> Result<()>); 15] = [
+    let facts: [Fact; 15] = [
         ("sed fills three levels exactly", three_levels),
         ("sed without thresholds is soft", soft),
         ("sed spills what near has no room for", overflow),
