@@ -61,11 +61,20 @@ impl Situation {
         self.active.saturating_add(self.inactive)
     }
 
-    /// Twice what is expected to come, between 1 and a tenth of the budget: a tenth is what the
-    /// water-fill may hand out too much, too, and 1 is what an unforeseen ending needs.
+    /// How much of its budget it uses, 0 to 1.
+    fn used(&self) -> f64 {
+        (f64::from(self.load()) / f64::from(self.budget.max(1))).min(1.0)
+    }
+
+    /// Twice what is expected to come, but at most a tenth of the budget, which is what the
+    /// water-fill may hand out too much, too. Near the budget, where it would be used for
+    /// connections that stay, less and less of it, down to 1: what one unforeseen ending needs.
     fn margin(&self) -> u32 {
         match self.unit {
-            Unit::Connections => up(2.0 * self.arrivals).clamp(1, most_margin(self.budget)),
+            Unit::Connections => {
+                let most = f64::from(most_margin(self.budget));
+                up((2.0 * self.arrivals).min(most) * (1.0 - self.used())).max(1)
+            }
             Unit::Flows => 0,
         }
     }
@@ -74,10 +83,7 @@ impl Situation {
     /// connections may grow; one at its budget exactly these, since each one more might stay.
     fn churn(&self) -> u32 {
         match self.unit {
-            Unit::Connections => {
-                let used = f64::from(self.active) / f64::from(self.budget.max(1));
-                up(self.endings * (2.0 - used.min(1.0)))
-            }
+            Unit::Connections => up(self.endings * (2.0 - self.used())),
             Unit::Flows => 0,
         }
     }
