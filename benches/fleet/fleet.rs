@@ -158,7 +158,10 @@ impl Fleet {
         let views = (0..VIEWS.min(nodes.len()))
             .map(|_| View::new(scenario.services, nodes.len()))
             .collect();
-        let watched = WATCHED.min(nodes.len());
+        let used = |number: usize| move |node: &&Node| node.seats[number].is_used();
+        let watched = (0..scenario.services)
+            .map(|number| nodes.iter().take(WATCHED).filter(used(number)).count())
+            .collect();
         let measure = Measure::new(&scenario, &pods, watched);
         Self {
             queue: Queue::new(micros(scenario.end)),

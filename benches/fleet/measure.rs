@@ -71,12 +71,12 @@ pub struct Measure {
     fault: Option<Micros>,
     pods: Vec<(usize, PodRecord)>,
     pub services: Vec<ServiceRecord>,
-    /// How many nodes' levels are watched.
-    pub watched: usize,
+    /// How many nodes' levels of each service are watched.
+    pub watched: Vec<usize>,
 }
 
 impl Measure {
-    pub fn new(scenario: &Scenario, pods: &[Pod], watched: usize) -> Self {
+    pub fn new(scenario: &Scenario, pods: &[Pod], watched: Vec<usize>) -> Self {
         let fault = (scenario.dead_zone_at > 0.0).then(|| micros(scenario.dead_zone_at));
         let mut services = vec![ServiceRecord::default(); scenario.services];
         for pod in pods {

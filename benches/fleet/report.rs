@@ -39,8 +39,9 @@ fn count(number: usize) -> f64 {
 }
 
 /// Changes of state at one service of one watched node, per minute.
-fn flaps(record: &ServiceRecord, measure: &Measure) -> f64 {
-    part(record.changes, 1) / count(measure.watched).max(1.0) / measure.steady_minutes().max(1e-6)
+fn flaps(number: usize, record: &ServiceRecord, measure: &Measure) -> f64 {
+    let watched = measure.watched.get(number).copied().unwrap_or(0);
+    part(record.changes, 1) / count(watched).max(1.0) / measure.steady_minutes().max(1e-6)
 }
 
 /// One line for each service.
@@ -68,7 +69,7 @@ pub fn table(measure: &Measure, scenario: &Scenario) -> String {
             record.share(Level::Zone),
             record.share(Level::Cluster),
             record.share(Level::Remote),
-            flaps(record, measure),
+            flaps(number, record, measure),
             record.refused,
             record.lost,
             record.broken,
@@ -108,7 +109,7 @@ pub fn complaints(measure: &Measure, scenario: &Scenario) -> Vec<String> {
             record.refused > 0,
             format!("{} connections are refused", record.refused),
         );
-        let flaps = flaps(record, measure);
+        let flaps = flaps(number, record, measure);
         complain(
             flaps > bounds.flaps,
             format!(
