@@ -107,11 +107,12 @@ impl<P: Platform> Syncer<P> {
         Ok(())
     }
 
-    /// A new service port: under the mark that one of its frontends has in the kernel, or under a
-    /// free one.
+    /// A new service port: under the mark that one of its frontends has in the kernel, even if only
+    /// to refuse (there may be connections yet that drain), or under a free one.
     fn adopt(&mut self, id: &ServicePortId, wanted: &PortPlan) -> Option<KnownPort> {
         let found = wanted.frontends.iter().find_map(|frontend| {
-            let mark = self.shared.routes.present((id.protocol, *frontend))?;
+            let present = self.shared.routes.present((id.protocol, *frontend))?;
+            let mark = self.range.server(present)?;
             self.left.remove(&mark).map(|servers| (mark, servers))
         });
         let (mark, servers) = match found {
@@ -222,6 +223,6 @@ impl Job {
             .servers
             .iter()
             .any(|server| server.family == family && !server.reals.is_empty());
-        if served { mark } else { range.reject() }
+        if served { mark } else { range.refusing(mark) }
     }
 }

@@ -50,7 +50,8 @@ pub struct Syncer<P> {
     marks: Marks,
     ports: BTreeMap<ServicePortId, KnownPort>,
     shared: Shared,
-    /// What a previous run left and no service port has claimed yet.
+    /// What a previous run left and no service port has claimed yet, by the marks in the maps and
+    /// of virtual servers.
     left: Servers,
     /// Virtual servers to delete as soon as no frontend leads to them.
     doomed: Vec<ServiceKey>,
@@ -89,10 +90,14 @@ impl<P: Platform> Syncer<P> {
     /// `drain`.
     pub fn new(mut platform: P, range: MarkRange, drain: Duration) -> Result<Self, Trouble> {
         let shared = Shared::new(&mut platform)?;
-        let left = adopt::servers(&mut platform, range)?;
+        let mut left = adopt::servers(&mut platform, range)?;
+        // A mark may be known by its frontends alone: such a service port has no virtual server.
+        for mark in shared.routes.marks().filter_map(|mark| range.server(mark)) {
+            left.entry(mark).or_default();
+        }
         let mut marks = Marks::new(range);
-        for mark in shared.routes.marks().chain(left.keys().copied()) {
-            marks.adopt(mark);
+        for mark in left.keys() {
+            marks.adopt(*mark);
         }
         Ok(Self {
             platform,

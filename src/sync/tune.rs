@@ -53,7 +53,8 @@ impl<P: Platform> Syncer<P> {
             return self.counts(id, family);
         }
         let mark = wanted.frontends.iter().find_map(|frontend: &Frontend| {
-            let mark = self.shared.routes.present((id.protocol, *frontend))?;
+            let present = self.shared.routes.present((id.protocol, *frontend))?;
+            let mark = self.range.server(present)?;
             let servers = self.left.get(&mark)?;
             let there = servers.iter().any(|server| server.family == family);
             there.then_some(mark)

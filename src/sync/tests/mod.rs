@@ -233,13 +233,12 @@ fn a_removed_udp_endpoint_goes_at_once() {
 #[test]
 fn without_endpoints_connections_are_refused_and_with_the_first_they_are_served() {
     let mut bed = Bed::new();
-    let reject = MarkRange::default().reject();
+    let range = MarkRange::default();
     let refused = |bed: &Bed| {
         let state = bed.kernel.state();
-        state
-            .elements
-            .iter()
-            .any(|element| matches!(element, Element::Service { mark, .. } if *mark == reject))
+        state.elements.iter().any(
+            |element| matches!(element, Element::Service { mark, .. } if range.server(*mark) != Some(*mark)),
+        )
     };
     bed.set(&web(), &[]);
     assert!(refused(&bed));
