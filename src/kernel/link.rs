@@ -67,6 +67,13 @@ pub struct Refused {
     pub cause: io::Error,
 }
 
+impl Refused {
+    /// Whether it was refused because somebody has deleted the link.
+    pub fn is_without_link(&self) -> bool {
+        is(&self.cause, Errno::ENODEV)
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "address {}: {}", self.ip, self.cause)

@@ -171,10 +171,12 @@ impl<P: Platform> Syncer<P> {
         };
 
         for ip in known::addresses(&job.wanted.frontends) {
+            self.shared.try_again(ip);
             self.shared.vips.retain(ip);
             self.shared.addresses.retain(ip);
         }
         for ip in known::addresses(&known.frontends) {
+            self.shared.try_again(ip);
             self.shared.vips.release(ip);
             self.shared.addresses.release(ip);
         }

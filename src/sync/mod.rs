@@ -80,6 +80,8 @@ pub struct Sent {
     pub commands_failed: u64,
     /// Transactions of the table.
     pub transactions: u64,
+    /// Virtual addresses added to the link or removed from it.
+    pub addresses: u64,
     /// Attempts to bring addresses and the table up to date that failed.
     pub shared_failed: u64,
 }
@@ -132,14 +134,19 @@ impl<P: Platform> Syncer<P> {
         for job in jobs {
             self.settle(job, now);
         }
-        self.flush(now);
+        failed.extend(self.flush(now));
 
         for service in services {
-            if failed.contains(&service) {
-                self.backoff.failed(Retry::Service(service), now);
-            } else {
+            if !failed.contains(&service) {
                 self.backoff.succeeded(&Retry::Service(service));
             }
+        }
+        self.back_off(failed, now);
+    }
+
+    fn back_off(&mut self, failed: BTreeSet<ServiceId>, now: Instant) {
+        for service in failed {
+            self.backoff.failed(Retry::Service(service), now);
         }
     }
 
@@ -152,7 +159,8 @@ impl<P: Platform> Syncer<P> {
             self.retired.push(mark);
         }
         self.shared.keep_unclaimed = false;
-        self.flush(now);
+        let failed = self.flush(now);
+        self.back_off(failed, now);
     }
 
     /// Does what is due at `now`: deletes drained real servers, tries again what failed. Returns
@@ -165,7 +173,10 @@ impl<P: Platform> Syncer<P> {
                 Retry::Service(service) => {
                     again.insert(service);
                 }
-                Retry::Shared => self.flush(now),
+                Retry::Shared => {
+                    let failed = self.flush(now);
+                    self.back_off(failed, now);
+                }
             }
         }
         again
@@ -190,8 +201,9 @@ impl<P: Platform> Syncer<P> {
         self.backoff.len()
     }
 
-    /// Brings addresses and maps up to date, then deletes what nothing leads to any more.
-    fn flush(&mut self, now: Instant) {
+    /// Brings addresses and maps up to date, then deletes what nothing leads to any more. Returns
+    /// the Services whose virtual addresses were refused.
+    fn flush(&mut self, now: Instant) -> BTreeSet<ServiceId> {
         match self.shared.flush(&mut self.platform, &mut self.sent) {
             Ok(()) if self.delete_doomed() => self.backoff.succeeded(&Retry::Shared),
             Ok(()) => self.backoff.failed(Retry::Shared, now),
@@ -201,6 +213,15 @@ impl<P: Platform> Syncer<P> {
                 self.backoff.failed(Retry::Shared, now);
             }
         }
+        let refused = self.shared.take_refused();
+        if refused.is_empty() {
+            return BTreeSet::new();
+        }
+        let has_one = |known: &KnownPort| {
+            known::addresses(&known.frontends).any(|address| refused.contains(&address))
+        };
+        let ports = self.ports.iter().filter(|(_, known)| has_one(known));
+        ports.map(|(id, _)| id.service.clone()).collect()
     }
 
     /// Deletes the virtual servers that nothing leads to; false if some are left.

@@ -1,0 +1,69 @@
+//! What goes wrong for one holds up nobody else.
+
+use super::*;
+
+#[test]
+fn a_refused_address_keeps_only_its_own_frontends_from_being_served() {
+    let mut bed = Bed::new();
+    let other = service("other", &["10.96.0.11"]);
+    let mut half = service("half", &["10.96.0.12", "fd00:96::12"]);
+    half.ports[0].node_port = Some(port(30080));
+    let refused = ip("fd00:96::12");
+    bed.kernel.state().refuse_addresses.insert(refused);
+    let both = [near(), endpoint("fd00:1::5", "a1", "a")];
+    let change = vec![
+        (half.id.clone(), planned(&half, &both)),
+        (other.id.clone(), planned(&other, &[near()])),
+    ];
+    bed.syncer.apply(change, bed.now);
+    assert_eq!(bed.served("10.96.0.11"), Some(1));
+    assert_eq!(bed.served("10.96.0.12"), Some(1), "its other family");
+    assert_eq!(bed.served("fd00:96::12"), None);
+    assert_eq!(bed.syncer.failing(), 1, "it alone is tried again");
+
+    bed.kernel.take_log();
+    bed.set(&web(), &[near()]);
+    assert_eq!(bed.served("10.96.0.10"), Some(1));
+    assert_eq!(bed.syncer.failing(), 1);
+
+    bed.kernel.state().refuse_addresses.clear();
+    assert_eq!(bed.wait(), BTreeSet::from([half.id.clone()]));
+    bed.set(&half, &both);
+    assert_eq!(bed.served("fd00:96::12"), Some(1));
+    assert_eq!(bed.syncer.failing(), 0);
+}
+
+#[test]
+fn a_service_with_a_refused_address_can_go() {
+    let mut bed = Bed::new();
+    bed.kernel
+        .state()
+        .refuse_addresses
+        .insert(ip("10.96.0.10"));
+    bed.set(&web(), &[near()]);
+    bed.delete(&web());
+    assert_eq!(bed.syncer.failing(), 0);
+    let state = bed.kernel.state();
+    assert!(state.services.is_empty() && state.elements.is_empty());
+}
+
+#[test]
+fn a_link_that_was_deleted_is_made_again_with_all_its_addresses() {
+    let mut bed = Bed::new();
+    let other = service("other", &["10.96.0.11"]);
+    bed.set(&web(), &[near()]);
+    bed.kernel.unlink();
+    bed.set(&other, &[near()]);
+    let all = BTreeSet::from([ip("10.96.0.10"), ip("10.96.0.11")]);
+    assert_eq!(bed.kernel.state().addresses, all);
+    assert_eq!(bed.served("10.96.0.11"), Some(1));
+
+    bed.kernel.unlink();
+    bed.delete(&other);
+    bed.wait();
+    assert_eq!(
+        bed.kernel.state().addresses,
+        BTreeSet::from([ip("10.96.0.10")])
+    );
+    assert_eq!(bed.syncer.failing(), 0);
+}
