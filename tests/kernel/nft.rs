@@ -99,10 +99,10 @@ pub fn a_refused_element_is_named_and_nothing_changes() -> Result<()> {
         Err(Error::Element {
             action: Action::Add,
             element,
-            source,
+            cause,
         }) => {
             ensure!(element == clash);
-            ensure!(source.kind() == ErrorKind::AlreadyExists, "{source}");
+            ensure!(cause.kind() == ErrorKind::AlreadyExists, "{cause}");
         }
         other => bail!("{other:?}"),
     }
@@ -116,10 +116,10 @@ pub fn a_refused_element_is_named_and_nothing_changes() -> Result<()> {
         Err(Error::Element {
             action: Action::Remove,
             element,
-            source,
+            cause,
         }) => {
             ensure!(element == absent);
-            ensure!(source.kind() == ErrorKind::NotFound, "{source}");
+            ensure!(cause.kind() == ErrorKind::NotFound, "{cause}");
         }
         other => bail!("{other:?}"),
     }
