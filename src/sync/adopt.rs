@@ -7,7 +7,7 @@ use super::known::{KnownReal, KnownServer};
 use super::platform::{Platform, Trouble};
 use crate::kernel::ipvs::{DestinationEntry, Service, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
-use crate::model::Scheduler;
+use crate::model::Family;
 use crate::plan::Limits;
 
 /// The virtual servers in our mark range.
@@ -46,7 +46,7 @@ fn read(
     range: MarkRange,
     service: &Service,
 ) -> Result<Option<(Mark, KnownServer)>, Trouble> {
-    let ServiceKey::Mark { family, mark } = service.key else {
+    let ServiceKey::Mark { mark, .. } = service.key else {
         return Ok(None);
     };
     let Some(mark) = range.mark(mark) else {
@@ -57,12 +57,8 @@ fn read(
         .iter()
         .filter_map(real)
         .collect();
-    let server = KnownServer {
-        family,
-        scheduler: Scheduler::from_name(service.scheduler.as_str()),
-        reals,
-    };
-    Ok(Some((mark, server)))
+    let service = *service;
+    Ok(Some((mark, KnownServer { service, reals })))
 }
 
 /// A real server as the kernel reports it; none where it has no port, which ours always have.
@@ -76,5 +72,6 @@ fn real(entry: &DestinationEntry) -> Option<KnownReal> {
             upper: destination.upper_threshold,
             lower: destination.lower_threshold,
         },
+        forwarding: destination.forwarding,
     })
 }

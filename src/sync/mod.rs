@@ -35,7 +35,7 @@ use adopt::Servers;
 use backoff::Backoff;
 use drain::Drain;
 use job::Job;
-use known::{KnownPort, KnownReal};
+use known::{KnownPort, KnownReal, KnownServer};
 pub use linux::Linux;
 use marks::Marks;
 pub use platform::{Platform, Trouble};
@@ -154,8 +154,7 @@ impl<P: Platform> Syncer<P> {
     /// has been planned once.
     pub fn sweep(&mut self, now: Instant) {
         for (mark, servers) in self.left.drain() {
-            self.doomed
-                .extend(servers.iter().map(|server| server.key(mark)));
+            self.doomed.extend(servers.iter().map(KnownServer::key));
             self.retired.push(mark);
         }
         self.shared.keep_unclaimed = false;

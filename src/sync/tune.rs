@@ -34,9 +34,8 @@ impl<P: Platform> Syncer<P> {
         family: Family,
     ) -> Result<Vec<DestinationEntry>, Trouble> {
         let known = self.ports.get(id);
-        let server = known.and_then(|known| Some((known.mark, known.server(family)?)));
-        match server {
-            Some((mark, server)) => self.platform.destinations(&server.key(mark)),
+        match known.and_then(|known| known.server(family)) {
+            Some(server) => self.platform.destinations(&server.key()),
             None => Ok(Vec::new()),
         }
     }
@@ -56,7 +55,7 @@ impl<P: Platform> Syncer<P> {
             let present = self.shared.routes.present((id.protocol, *frontend))?;
             let mark = self.range.server(present)?;
             let servers = self.left.get(&mark)?;
-            let there = servers.iter().any(|server| server.family == family);
+            let there = servers.iter().any(|server| server.family() == family);
             there.then_some(mark)
         });
         match mark {
@@ -77,10 +76,9 @@ impl<P: Platform> Syncer<P> {
             let Some(known) = self.ports.get_mut(id) else {
                 continue;
             };
-            let mark = known.mark;
             let servers = known.servers.iter_mut();
-            for server in servers.filter(|server| server.family == *family) {
-                let key = server.key(mark);
+            for server in servers.filter(|server| server.family() == *family) {
+                let key = server.key();
                 for wanted in tuned {
                     let real = server
                         .reals
