@@ -28,11 +28,12 @@ pub fn servers(platform: &mut impl Platform, range: MarkRange) -> Result<Servers
 pub fn servers_of(
     platform: &mut impl Platform,
     range: MarkRange,
-    wanted: Mark,
+    mark: Mark,
 ) -> Result<Vec<KnownServer>, Trouble> {
     let mut found = Vec::new();
-    for entry in platform.services()? {
-        if matches!(entry.service.key, ServiceKey::Mark { mark, .. } if mark == wanted.value())
+    for family in Family::ALL {
+        let mark = mark.value();
+        if let Some(entry) = platform.service(&ServiceKey::Mark { family, mark })?
             && let Some((_, server)) = read(platform, range, &entry.service)?
         {
             found.push(server);

@@ -46,6 +46,10 @@ impl Platform for Linux {
         Ok(self.ipvs.services()?)
     }
 
+    fn service(&mut self, key: &ServiceKey) -> Result<Option<ServiceEntry>, Trouble> {
+        Ok(self.ipvs.service(key)?)
+    }
+
     fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Trouble> {
         Ok(self.ipvs.destinations(key)?)
     }

@@ -16,6 +16,8 @@ pub trait Platform {
     fn submit(&mut self, commands: &[Command]) -> Result<Vec<Failure>, Trouble>;
     /// All virtual servers.
     fn services(&mut self) -> Result<Vec<ServiceEntry>, Trouble>;
+    /// One virtual server, if there is one with this key.
+    fn service(&mut self, key: &ServiceKey) -> Result<Option<ServiceEntry>, Trouble>;
     /// The real servers of a virtual server.
     fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Trouble>;
     /// Makes sure that the link for the virtual addresses is there, and returns its addresses.

@@ -118,6 +118,13 @@ impl State {
     }
 }
 
+fn entry((service, _): &(Service, Vec<Destination>)) -> ServiceEntry {
+    ServiceEntry {
+        service: *service,
+        stats: Stats::default(),
+    }
+}
+
 fn same(real: &Destination, ip: IpAddr, port: u16) -> bool {
     real.ip == ip && real.port == port
 }
@@ -136,12 +143,11 @@ impl Platform for Kernel {
     }
 
     fn services(&mut self) -> Result<Vec<ServiceEntry>, Trouble> {
-        let state = self.state();
-        let entry = |(service, _): &(Service, _)| ServiceEntry {
-            service: *service,
-            stats: Stats::default(),
-        };
-        Ok(state.services.values().map(entry).collect())
+        Ok(self.state().services.values().map(entry).collect())
+    }
+
+    fn service(&mut self, key: &ServiceKey) -> Result<Option<ServiceEntry>, Trouble> {
+        Ok(self.state().services.get(key).map(entry))
     }
 
     fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Trouble> {
