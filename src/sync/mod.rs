@@ -25,9 +25,10 @@ mod tune;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use tracing::field::display;
 use tracing::warn;
 
-use crate::kernel::ipvs::{Command, ServiceKey};
+use crate::kernel::ipvs::{Cause, Command, Failure, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
 use crate::model::{ServiceId, ServicePortId};
 use crate::plan::ServicePlan;
@@ -126,7 +127,7 @@ impl<P: Platform> Syncer<P> {
 
         let mut failed = BTreeSet::new();
         self.build(&mut jobs);
-        for job in jobs.iter().filter(|job| job.failed) {
+        for job in jobs.iter().filter(|job| job.failed || job.incomplete) {
             failed.insert(job.id.service.clone());
         }
         jobs.retain(|job| !job.failed);
@@ -227,7 +228,8 @@ impl<P: Platform> Syncer<P> {
     fn delete_doomed(&mut self) -> bool {
         let doomed = std::mem::take(&mut self.doomed);
         let commands: Vec<Command> = doomed.iter().copied().map(Command::DelService).collect();
-        let failed: BTreeSet<usize> = self.submit(&commands).into_iter().collect();
+        let failures = self.submit(&commands, |_| None);
+        let failed: BTreeSet<usize> = failures.iter().map(|failure| failure.index).collect();
         let left = doomed
             .into_iter()
             .enumerate()
@@ -253,7 +255,7 @@ impl<P: Platform> Syncer<P> {
                 Vec::new()
             });
             let (commands, reals): (Vec<Command>, Vec<KnownReal>) = finished.into_iter().unzip();
-            let failed = self.submit(&commands);
+            let failed = self.submit(&commands, |_| Some(&id));
             let Some(known) = self.ports.get_mut(&id) else {
                 continue;
             };
@@ -269,8 +271,13 @@ impl<P: Platform> Syncer<P> {
         }
     }
 
-    /// Sends IPVS commands and returns the indices of those that failed.
-    fn submit(&mut self, commands: &[Command]) -> Vec<usize> {
+    /// Sends IPVS commands and returns those that failed, after logging them with the service port
+    /// that they are for.
+    fn submit<'a>(
+        &mut self,
+        commands: &[Command],
+        port: impl Fn(usize) -> Option<&'a ServicePortId>,
+    ) -> Vec<Failure> {
         if commands.is_empty() {
             return Vec::new();
         }
@@ -280,17 +287,19 @@ impl<P: Platform> Syncer<P> {
             Err(trouble) => {
                 warn!(error = %trouble, "IPVS cannot be reached");
                 self.sent.commands_failed += commands.len() as u64;
-                return (0..commands.len()).collect();
+                let cause = Cause::Unknown;
+                return (0..commands.len())
+                    .map(|index| Failure { index, cause })
+                    .collect();
             }
         };
         self.sent.commands_failed += failures.len() as u64;
+        for Failure { index, cause } in &failures {
+            let port = port(*index).map(display);
+            let command = commands.get(*index).map(display);
+            warn!(port, command, %cause, "IPVS command failed");
+        }
         failures
-            .into_iter()
-            .map(|failure| {
-                warn!(command = ?commands.get(failure.index), cause = %failure.cause, "IPVS command failed");
-                failure.index
-            })
-            .collect()
     }
 }
 

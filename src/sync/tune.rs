@@ -99,9 +99,9 @@ impl<P: Platform> Syncer<P> {
             }
         }
         let failed: BTreeSet<&ServicePortId> = self
-            .submit(&commands)
+            .submit(&commands, |index| owners.get(index).copied())
             .into_iter()
-            .filter_map(|index| owners.get(index).copied())
+            .filter_map(|failure| owners.get(failure.index).copied())
             .collect();
         for id in failed {
             if let Some(known) = self.ports.get_mut(id) {

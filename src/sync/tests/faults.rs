@@ -67,3 +67,62 @@ fn a_link_that_was_deleted_is_made_again_with_all_its_addresses() {
     );
     assert_eq!(bed.syncer.failing(), 0);
 }
+
+#[test]
+fn a_service_of_which_every_endpoint_is_refused_refuses() {
+    let mut bed = Bed::new();
+    bed.kernel.state().refuse.push("10.1.3.5".into());
+    bed.set(&web(), &[far()]);
+    assert_eq!(bed.served("10.96.0.10"), Some(0));
+    assert_eq!(bed.syncer.failing(), 1);
+    bed.kernel.state().refuse.clear();
+    bed.wait();
+    bed.set(&web(), &[far()]);
+    assert_eq!(bed.served("10.96.0.10"), Some(1));
+}
+
+#[test]
+fn without_a_virtual_server_a_service_is_not_live() {
+    let mut bed = Bed::new();
+    bed.kernel.state().refuse.push("NewService".into());
+    bed.set(&web(), &[near()]);
+    assert_eq!(bed.served("10.96.0.10"), None);
+    bed.kernel.state().refuse.clear();
+    bed.wait();
+    bed.set(&web(), &[near()]);
+    assert_eq!(bed.served("10.96.0.10"), Some(1));
+}
+
+#[test]
+fn what_somebody_changed_in_a_virtual_server_is_put_right_by_a_restart() {
+    use crate::kernel::ipvs::{Forwarding, ServiceFlags};
+    let mut bed = Bed::new();
+    bed.set(&web(), &[near(), far()]);
+    let planned = bed.kernel.state().services.clone();
+    for (service, reals) in bed.kernel.state().services.values_mut() {
+        service.flags |= ServiceFlags::PERSISTENT;
+        service.timeout_seconds = 600;
+        reals[0].forwarding = Forwarding::DirectRoute;
+    }
+    bed.kernel.take_log();
+
+    let mut next = Bed::on(bed.kernel.clone());
+    next.set(&web(), &[near(), far()]);
+    assert_eq!(next.kernel.state().services, planned);
+    assert_eq!(next.kernel.take_commands(), 2, "one each");
+}
+
+#[test]
+fn connections_that_drain_from_a_service_without_endpoints_outlive_a_restart() {
+    let mut bed = Bed::new();
+    bed.set(&web(), &[near()]);
+    bed.kernel.state().connections.insert(near().ip, 3);
+    bed.set(&web(), &[]);
+    bed.kernel.take_log();
+
+    let mut next = Bed::on(bed.kernel.clone());
+    next.set(&web(), &[]);
+    next.syncer.sweep(next.now);
+    assert_eq!(next.kernel.take_log(), Vec::<String>::new());
+    assert_eq!(next.reals(), ["10.1.1.5 0"]);
+}
