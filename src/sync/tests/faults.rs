@@ -36,10 +36,7 @@ fn a_refused_address_keeps_only_its_own_frontends_from_being_served() {
 #[test]
 fn a_service_with_a_refused_address_can_go() {
     let mut bed = Bed::new();
-    bed.kernel
-        .state()
-        .refuse_addresses
-        .insert(ip("10.96.0.10"));
+    bed.kernel.state().refuse_addresses.insert(ip("10.96.0.10"));
     bed.set(&web(), &[near()]);
     bed.delete(&web());
     assert_eq!(bed.syncer.failing(), 0);
@@ -125,4 +122,57 @@ fn connections_that_drain_from_a_service_without_endpoints_outlive_a_restart() {
     next.syncer.sweep(next.now);
     assert_eq!(next.kernel.take_log(), Vec::<String>::new());
     assert_eq!(next.reals(), ["10.1.1.5 0"]);
+}
+
+#[test]
+fn an_endpoint_that_is_refused_holds_back_no_other_and_is_tried_again() {
+    let mut bed = Bed::new();
+    let other = service("other", &["10.96.0.11"]);
+    bed.kernel.state().refuse.push("10.1.3.5".into());
+    let change = vec![
+        (web().id, planned(&web(), &[near(), far()])),
+        (other.id.clone(), planned(&other, &[near()])),
+    ];
+    bed.syncer.apply(change, bed.now);
+    assert_eq!(
+        bed.served("10.96.0.10"),
+        Some(1),
+        "live with the one that works: the other may be refused for ever"
+    );
+    assert_eq!(bed.served("10.96.0.11"), Some(1));
+
+    bed.kernel.state().refuse.clear();
+    assert_eq!(bed.wait().into_iter().collect::<Vec<_>>(), [web().id]);
+    bed.set(&web(), &[near(), far()]);
+    assert_eq!(bed.served("10.96.0.10"), Some(2));
+    assert_eq!(bed.syncer.failing(), 0);
+}
+
+#[test]
+fn a_table_that_somebody_emptied_is_filled_again_with_the_next_change() {
+    let mut bed = Bed::new();
+    let other = service("other", &["10.96.0.11"]);
+    bed.set(&web(), &[near()]);
+    bed.set(&other, &[near()]);
+    bed.kernel.state().elements.clear();
+    bed.delete(&other);
+    assert_eq!(bed.served("10.96.0.10"), Some(1));
+    assert_eq!(bed.served("10.96.0.11"), None);
+}
+
+#[test]
+fn a_transaction_that_fails_is_tried_again_before_anything_is_deleted() {
+    let mut bed = Bed::new();
+    bed.set(&web(), &[near()]);
+    bed.kernel.state().refuse_transactions = true;
+    bed.delete(&web());
+    assert_eq!(
+        bed.served("10.96.0.10"),
+        Some(1),
+        "still live, so its server must stay"
+    );
+    bed.kernel.state().refuse_transactions = false;
+    bed.wait();
+    let state = bed.kernel.state();
+    assert!(state.elements.is_empty() && state.services.is_empty() && state.addresses.is_empty());
 }

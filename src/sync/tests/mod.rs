@@ -317,59 +317,6 @@ fn a_service_that_is_recreated_under_another_name_takes_over_in_one_step() {
 }
 
 #[test]
-fn an_endpoint_that_is_refused_holds_back_no_other_and_is_tried_again() {
-    let mut bed = Bed::new();
-    let other = service("other", &["10.96.0.11"]);
-    bed.kernel.state().refuse.push("10.1.3.5".into());
-    let change = vec![
-        (web().id, planned(&web(), &[near(), far()])),
-        (other.id.clone(), planned(&other, &[near()])),
-    ];
-    bed.syncer.apply(change, bed.now);
-    assert_eq!(
-        bed.served("10.96.0.10"),
-        Some(1),
-        "live with the one that works: the other may be refused for ever"
-    );
-    assert_eq!(bed.served("10.96.0.11"), Some(1));
-
-    bed.kernel.state().refuse.clear();
-    assert_eq!(bed.wait().into_iter().collect::<Vec<_>>(), [web().id]);
-    bed.set(&web(), &[near(), far()]);
-    assert_eq!(bed.served("10.96.0.10"), Some(2));
-    assert_eq!(bed.syncer.failing(), 0);
-}
-
-#[test]
-fn a_table_that_somebody_emptied_is_filled_again_with_the_next_change() {
-    let mut bed = Bed::new();
-    let other = service("other", &["10.96.0.11"]);
-    bed.set(&web(), &[near()]);
-    bed.set(&other, &[near()]);
-    bed.kernel.state().elements.clear();
-    bed.delete(&other);
-    assert_eq!(bed.served("10.96.0.10"), Some(1));
-    assert_eq!(bed.served("10.96.0.11"), None);
-}
-
-#[test]
-fn a_transaction_that_fails_is_tried_again_before_anything_is_deleted() {
-    let mut bed = Bed::new();
-    bed.set(&web(), &[near()]);
-    bed.kernel.state().refuse_transactions = true;
-    bed.delete(&web());
-    assert_eq!(
-        bed.served("10.96.0.10"),
-        Some(1),
-        "still live, so its server must stay"
-    );
-    bed.kernel.state().refuse_transactions = false;
-    bed.wait();
-    let state = bed.kernel.state();
-    assert!(state.elements.is_empty() && state.services.is_empty() && state.addresses.is_empty());
-}
-
-#[test]
 fn a_restart_on_an_unchanged_cluster_changes_nothing() {
     let mut bed = Bed::new();
     let mut dual = service("dual", &["10.96.0.12", "fd00:96::12"]);
