@@ -23,8 +23,8 @@ pub const fn at_most(budget: usize) -> usize {
     budget * 6 / 5
 }
 
-/// How long a change may take to arrive in the kernel, under emulation.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a change may take to show, under emulation; a slow start takes 30 s.
+const PATIENCE: Duration = Duration::from_secs(50);
 
 /// Clients at a time: few, as the emulated processor serves one at a time anyway.
 const CONCURRENCY: usize = 5;
@@ -102,6 +102,17 @@ impl Bed {
     pub fn start_agent(&mut self) -> Result<()> {
         let agent = self.agent.insert(self.world.agent("east-1")?);
         agent.wait_ready()
+    }
+
+    /// Starts the agent and waits until no endpoint is new any more: to an agent that finds
+    /// nothing in the kernel, all are, and for half a minute they get a part of their budget only.
+    pub fn start_agent_and_warm_up(&mut self, budget: usize) -> Result<()> {
+        self.start_agent()?;
+        let budget = u32::try_from(budget)?;
+        self.until_programmed("every endpoint has its whole budget", |destinations| {
+            let mut thresholds = destinations.iter().map(|it| it.destination.upper_threshold);
+            thresholds.all(|threshold| threshold == 0 || threshold >= budget)
+        })
     }
 
     pub fn agent(&self) -> Result<&Agent> {

@@ -16,7 +16,7 @@ pub fn a_capacity_changed_live_takes_effect() -> Result<()> {
     let mut bed = Bed::new(TWO_AND_TWO)?;
     let web = bed.spilling("web", TCP, BUDGET)?;
     bed.east()?.publish(&web, bed.own())?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(BUDGET)?;
     let mut held = bed.hold(TCP, &web, 2 * 10)?;
     ensure!(held.now().of_all(&bed.node) == 20, "{}", held.now());
 
@@ -40,7 +40,7 @@ pub fn a_bad_annotation_leaves_the_last_good_one() -> Result<()> {
     let mut bed = Bed::new(TWO_AND_TWO)?;
     let web = bed.spilling("web", TCP, 10)?;
     bed.east()?.publish(&web, bed.own())?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(10)?;
     bed.east()?.annotate(&web, CAPACITY, Some("plenty"))?;
     bed.agent()?.wait_log("plenty")?;
     until("an Event warns of it", || {
@@ -72,7 +72,7 @@ pub fn a_drained_level_is_left_and_comes_back() -> Result<()> {
     let mut bed = Bed::new(TWO_AND_TWO)?;
     let web = bed.spilling("web", TCP, BUDGET)?;
     bed.east()?.publish(&web, bed.own())?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(BUDGET)?;
     let mut held = bed.hold(TCP, &web, 10)?;
     ensure!(held.now().of_all(&bed.node) == 10, "{}", held.now());
 

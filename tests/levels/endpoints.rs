@@ -25,7 +25,7 @@ pub fn a_level_that_dies_is_left_at_once_and_nobody_is_refused() -> Result<()> {
     })?;
     let web = bed.spilling("web", TCP, BUDGET)?;
     bed.east()?.publish(&web, bed.own())?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(BUDGET)?;
 
     // Short connections only, so that nothing of theirs can be cut by the pods' end.
     let schedule = Schedule::through([(0.0, 0.0, 20.0), (12.0, 0.0, 20.0)]);
@@ -88,7 +88,7 @@ pub fn the_first_pod_of_a_new_level_is_not_flooded() -> Result<()> {
     })?;
     let web = bed.spilling("web", TCP, BUDGET)?;
     bed.east()?.publish(&web, &bed.cluster)?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(BUDGET)?;
     let mut held = bed.hold(TCP, &web, LOAD)?;
 
     let mut ready = 0;
@@ -130,7 +130,7 @@ pub fn a_pod_that_comes_back_is_not_taken_for_full() -> Result<()> {
         remote: 0,
     })?;
     let services = bed.one_each_way(BUDGET)?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(BUDGET)?;
     for (way, web) in &services[..2] {
         // What is over counts for two minutes.
         let spread = bed.client.spread(way.to(web), way.0, 6 * BUDGET, 2)?;

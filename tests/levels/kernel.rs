@@ -101,7 +101,7 @@ pub fn a_thousand_endpoints_cost_a_packet_no_time() -> Result<()> {
     let few = publish(&bed, "few", udp, 0)?;
     let many = publish(&bed, "many", udp, ENDPOINTS)?;
     let tcp = publish(&bed, "tcp", TCP, 0)?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(BUDGET)?;
     bed.hold(TCP, &tcp, 2 * BUDGET)?;
     let few = sending(&bed, udp.to(&few), PACKETS)?;
     let many = sending(&bed, udp.to(&many), PACKETS)?;

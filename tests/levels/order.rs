@@ -18,7 +18,7 @@ const FOUR_AND_FOUR: Pods = Pods {
 pub fn the_near_level_is_filled_before_the_next_is_touched() -> Result<()> {
     let mut bed = Bed::new(FOUR_AND_FOUR)?;
     let services = bed.one_each_way(BUDGET)?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(BUDGET)?;
     for (way, web) in &services {
         let mut held = bed.hold(*way, web, 4 * BUDGET)?;
         let far = held.now().of_all(&bed.cluster);
@@ -46,7 +46,7 @@ pub fn three_levels_fill_one_after_the_other() -> Result<()> {
         remote: 0,
     })?;
     let services = bed.one_each_way(BUDGET)?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(BUDGET)?;
     for (way, web) in &services {
         let mut held = bed.hold(*way, web, 2 * BUDGET)?;
         let strays = match way.0 {
@@ -76,7 +76,7 @@ pub fn three_levels_fill_one_after_the_other() -> Result<()> {
 pub fn short_connections_at_idle_stay_near() -> Result<()> {
     let mut bed = Bed::new(FOUR_AND_FOUR)?;
     let services = bed.one_each_way(BUDGET)?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(BUDGET)?;
     for (way, web) in services.iter().filter(|(way, _)| way.0 == Protocol::Tcp) {
         let spread = bed.client.spread(way.to(web), way.0, 1_000, 2)?;
         ensure!(spread.failed() == 0, "{way:?}: {spread}");
@@ -89,7 +89,7 @@ pub fn short_connections_at_idle_stay_near() -> Result<()> {
 pub fn one_after_the_other_still_means_evenly() -> Result<()> {
     let mut bed = Bed::new(FOUR_AND_FOUR)?;
     let services = bed.one_each_way(BUDGET)?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(BUDGET)?;
     for (way, web) in services.iter().filter(|(way, _)| way.0 == Protocol::Tcp) {
         let spread = bed.client.spread(way.to(web), way.0, 800, 1)?;
         ensure!(spread.failed() == 0, "{way:?}: {spread}");
@@ -106,7 +106,7 @@ pub fn udp_flows_are_even_within_a_level() -> Result<()> {
     const FLOWS: usize = 200;
     let mut bed = Bed::new(FOUR_AND_FOUR)?;
     let services = bed.one_each_way(100)?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(100)?;
     for (way, web) in services.iter().filter(|(way, _)| way.0 == Protocol::Udp) {
         let held = bed.hold(*way, web, FLOWS)?;
         // Up to one flow goes to each idle far pod.
@@ -126,7 +126,7 @@ pub fn nobody_is_refused_when_every_level_is_over_its_budget() -> Result<()> {
         remote: 0,
     })?;
     let services = bed.one_each_way(5)?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(5)?;
     for (way, web) in &services {
         // Three times what all pods together have room for.
         let mut held = bed.hold(*way, web, 60)?;
@@ -142,7 +142,7 @@ pub fn a_client_with_affinity_stays_with_one_near_pod() -> Result<()> {
     let mut bed = Bed::new(FOUR_AND_FOUR)?;
     let web = bed.spilling("sticky", TCP, BUDGET)?.affinity(600);
     bed.east()?.publish(&web, bed.own())?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(BUDGET)?;
     let mut held = bed.hold(TCP, &web, 10)?;
     let first = held.now();
     ensure!(first.answers.len() == 1, "{first}");

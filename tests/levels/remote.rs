@@ -32,7 +32,7 @@ pub fn another_cluster_takes_what_this_one_has_no_room_for() -> Result<()> {
         .enumerate()
         .map(global)
         .collect::<Result<_>>()?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(10)?;
     for (way, web) in &services {
         let mut held = bed.hold(*way, web, 20)?;
         held.add(bed.hold(*way, web, 20 + 13)?);
@@ -86,7 +86,7 @@ pub fn never_means_never_and_always_means_like_any_other() -> Result<()> {
         .annotation(crate::bed::ROUTING, "balance");
     publish(&bed, &never)?;
     publish(&bed, &always)?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(5)?;
 
     let held = bed.hold(TCP, &never, 4 * 5 + 20)?;
     ensure!(held.now().of_all(&bed.remote) == 0, "{}", held.now());

@@ -12,7 +12,7 @@ pub fn a_kernel_without_its_agent_goes_on_spilling() -> Result<()> {
         remote: 0,
     })?;
     let services = bed.one_each_way(BUDGET)?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(BUDGET)?;
     let mut all = Vec::new();
     for (way, web) in &services {
         all.push((*way, web, bed.hold(*way, web, 2 * BUDGET + 20)?));

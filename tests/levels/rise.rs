@@ -38,7 +38,7 @@ pub fn load_rises_threefold_and_falls_back() -> Result<()> {
     let east = bed.east()?;
     east.publish_import(&east.import(&web), "west", &bed.remote)?;
     east.publish(&web, bed.own())?;
-    bed.start_agent()?;
+    bed.start_agent_and_warm_up(BUDGET)?;
 
     let tiers = [
         Tier::new("near pods", BUDGET, &bed.node),

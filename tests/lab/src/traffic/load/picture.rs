@@ -180,7 +180,7 @@ fn legend(svg: &mut String, tiers: &[Tier]) -> std::fmt::Result {
         let text = format!("{} ({} × {})", tier.name, tier.pods.len(), tier.budget);
         writeln!(
             svg,
-            r#"<rect x="{x}" y="27" width="11" height="11" fill="{colour}"/><text x="{}" y="37">{}</text>"#,
+            r#"<rect x="{x:.1}" y="27" width="11" height="11" fill="{colour}"/><text x="{:.1}" y="37">{}</text>"#,
             x + 15.0,
             escaped(&text)
         )?;
