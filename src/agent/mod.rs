@@ -61,11 +61,14 @@ pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()>
         ..Here::default()
     };
 
-    let pacer = Pacer::new(Pace {
-        tick: settings.tick,
-        slow_start: settings.slow_start,
-        ..Pace::default()
-    });
+    let pacer = Pacer::new(
+        Pace {
+            tick: settings.tick,
+            slow_start: settings.slow_start,
+            ..Pace::default()
+        },
+        &settings.node,
+    );
     let (reporter, exchange) = reports(settings)?.unzip();
     let (feed, inbox) = Feed::new();
     let core = thread::Builder::new()
