@@ -11,8 +11,10 @@
 
 mod core;
 mod prepare;
+mod routes;
 mod status;
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -23,7 +25,8 @@ use tracing::{info, warn};
 
 use crate::config::Settings;
 use crate::plan::Here;
-use crate::serve::{self, Health, Metrics};
+use crate::serve::events::{Happening, Teller, Writer};
+use crate::serve::{self, Health, Local, Metrics};
 use crate::sync::{Linux, Syncer};
 use crate::watch;
 pub use core::{Core, Feed, Inbox, Observer, Report};
@@ -78,16 +81,33 @@ async fn serve_and_watch(
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
+    let local = local(settings.socket.as_deref())?;
     let client = watch::client(kubeconfig).await.context("no API server")?;
     info!(node = settings.node, "watching");
 
+    let (teller, told) = Teller::new(metrics.clone());
+    let events = Writer::new(client.clone(), &settings.node, metrics.clone()).run(told);
     let problems = metrics.clone();
     let watches = watch::run(
         client,
         &settings.node,
         |event| feed.send(event),
-        move |problem| problems.problem(problem.kind),
+        move |problem| {
+            problems.problem(problem.kind);
+            if let Some(happening) = Happening::of(problem, None) {
+                teller.tell(happening);
+            }
+        },
     );
+    let asked = async {
+        match local {
+            Some(local) => {
+                let feed = feed.clone();
+                local.serve(move |ask| feed.ask(ask)).await;
+            }
+            None => std::future::pending().await,
+        }
+    };
     let hard = settings.bind_hard_fail;
     let probed = async {
         match settings.healthz {
@@ -107,6 +127,8 @@ async fn serve_and_watch(
     };
     tokio::select! {
         () = watches => Err(anyhow!("the watches have ended")),
+        () = events => Err(anyhow!("the writer of Events has ended")),
+        () = asked => Err(anyhow!("the local socket has ended")),
         ended = probed => ended,
         ended = scraped => ended,
         _ = terminate.recv() => {
@@ -118,6 +140,20 @@ async fn serve_and_watch(
             Ok(())
         }
         () = feed.closed() => Err(anyhow!("the core thread has ended")),
+    }
+}
+
+/// Takes the local socket. Only another agent there is a reason not to run: connections matter more
+/// than a window on them.
+fn local(path: Option<&Path>) -> anyhow::Result<Option<Local>> {
+    let Some(path) = path else { return Ok(None) };
+    match Local::bind(path) {
+        Ok(local) => Ok(Some(local)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Err(error.into()),
+        Err(error) => {
+            warn!("no `spillway routes` and `spillway why` on this node: {error}");
+            Ok(None)
+        }
     }
 }
 

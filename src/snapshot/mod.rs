@@ -48,6 +48,13 @@ impl Snapshot {
         self.services.get(id)
     }
 
+    /// The names of all Services, sorted.
+    pub fn names(&self) -> Vec<ServiceId> {
+        let mut names: Vec<ServiceId> = self.services.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The slices that hold a Service's endpoints, in the order of their names.
     pub fn slices(&self, id: &ServiceId) -> Vec<&EndpointSlice> {
         let slices = self.slices_of.get(id).into_iter().flatten();
