@@ -1,27 +1,23 @@
-//! Metrics: kube-proxy's own names where they apply, and ours.
-//!
-//! A metric of kube-proxy that would always be zero here is left out: it would be a lie.
+//! What kube-proxy has, too, under its names: dashboards and alerts go on working.
 
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Metric, Registry};
+use prometheus_client::registry::Registry;
 
-use super::process::Process;
+use super::{Metrics, add, add_metric};
 use crate::model;
 
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// All metrics of an agent.
+/// The metrics of kube-proxy that apply.
 #[derive(Debug)]
-pub struct Metrics {
-    registry: Registry,
+pub struct Proxy {
     sync_duration: Family<ByFamily, Histogram>,
     last_sync: Family<ByFamily, Seconds>,
     last_queued: Family<ByFamily, Seconds>,
@@ -31,11 +27,6 @@ pub struct Metrics {
     endpoint_changes_pending: Gauge,
     healthz: Family<ByCode, Counter>,
     livez: Family<ByCode, Counter>,
-    problems: Family<ByKind, Counter>,
-    kernel_errors: Family<ByRoom, Counter>,
-    ipvs_messages: Counter,
-    services: Gauge,
-    endpoints: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,16 +37,6 @@ struct ByFamily {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByCode {
     code: u16,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByKind {
-    kind: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByRoom {
-    room: &'static str,
 }
 
 impl From<model::Family> for ByFamily {
@@ -69,78 +50,59 @@ impl From<model::Family> for ByFamily {
     }
 }
 
-/// Registers a metric and hands it back.
-fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
-    add_metric(registry, name, help, M::default())
-}
-
-fn add_metric<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
-    registry.register(name, help, metric.clone());
-    metric
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        let mut registry = Registry::default();
+impl Proxy {
+    /// Registers them.
+    pub fn new(registry: &mut Registry) -> Self {
         // kube-proxy's: 1 ms, doubled 14 times.
         let histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
         let durations = Family::new_with_constructor(histogram as fn() -> Histogram);
-        let proxy = registry.sub_registry_with_prefix("kubeproxy");
         let sync_duration = add_metric(
-            proxy,
+            registry,
             "sync_proxy_rules_duration_seconds",
             "SyncProxyRules latency in seconds",
             durations,
         );
         let last_sync = add(
-            proxy,
+            registry,
             "sync_proxy_rules_last_timestamp_seconds",
             "The last time proxy rules were successfully synced",
         );
         let last_queued = add(
-            proxy,
+            registry,
             "sync_proxy_rules_last_queued_timestamp_seconds",
             "The last time a sync of proxy rules was queued",
         );
         let service_changes = add(
-            proxy,
+            registry,
             "sync_proxy_rules_service_changes",
             "Cumulative proxy rules Service changes",
         );
         let service_changes_pending = add(
-            proxy,
+            registry,
             "sync_proxy_rules_service_changes_pending",
             "Pending proxy rules Service changes",
         );
         let endpoint_changes = add(
-            proxy,
+            registry,
             "sync_proxy_rules_endpoint_changes",
             "Cumulative proxy rules Endpoint changes",
         );
         let endpoint_changes_pending = add(
-            proxy,
+            registry,
             "sync_proxy_rules_endpoint_changes_pending",
             "Pending proxy rules Endpoint changes",
         );
         let healthz = add(
-            proxy,
+            registry,
             "proxy_healthz",
             "Cumulative proxy healthz HTTP status",
         );
-        let livez = add(proxy, "proxy_livez", "Cumulative proxy livez HTTP status");
-        let ours = registry.sub_registry_with_prefix("spillway");
-        let problems = add(
-            ours,
-            "object_problems",
-            "Parts of Kubernetes objects that were left out because they are unusable",
-        );
-        let kernel_errors = add(ours, "kernel_errors", "Requests that the kernel refused");
-        let ipvs_messages = add(ours, "ipvs_messages", "Changes sent to IPVS");
-        let services = add(ours, "services", "Services known");
-        let endpoints = add(ours, "endpoints", "Endpoints known");
-        registry.register_collector(Box::new(Process));
-        Self {
+        let livez = add(
             registry,
+            "proxy_livez",
+            "Cumulative proxy livez HTTP status",
+        );
+        Self {
             sync_duration,
             last_sync,
             last_queued,
@@ -150,11 +112,6 @@ impl Default for Metrics {
             endpoint_changes_pending,
             healthz,
             livez,
-            problems,
-            kernel_errors,
-            ipvs_messages,
-            services,
-            endpoints,
         }
     }
 }
@@ -162,25 +119,26 @@ impl Default for Metrics {
 impl Metrics {
     /// A Service has changed and waits for the kernel.
     pub fn service_changed(&self) {
-        self.service_changes.inc();
-        self.service_changes_pending.inc();
+        self.proxy.service_changes.inc();
+        self.proxy.service_changes_pending.inc();
     }
 
     /// An `EndpointSlice` has changed and waits for the kernel.
     pub fn endpoints_changed(&self) {
-        self.endpoint_changes.inc();
-        self.endpoint_changes_pending.inc();
+        self.proxy.endpoint_changes.inc();
+        self.proxy.endpoint_changes_pending.inc();
     }
 
     /// No change waits any more.
     pub fn changes_taken(&self) {
-        self.service_changes_pending.set(0);
-        self.endpoint_changes_pending.set(0);
+        self.proxy.service_changes_pending.set(0);
+        self.proxy.endpoint_changes_pending.set(0);
     }
 
     /// A change of a family waits for the kernel.
     pub fn queued(&self, family: model::Family, now: SystemTime) {
-        self.last_queued
+        self.proxy
+            .last_queued
             .get_or_create(&family.into())
             .set(unix(now));
     }
@@ -188,50 +146,21 @@ impl Metrics {
     /// The kernel has taken all changes of a family, in this time.
     pub fn synced(&self, family: model::Family, duration: Duration, now: SystemTime) {
         let label = family.into();
-        self.sync_duration
+        self.proxy
+            .sync_duration
             .get_or_create(&label)
             .observe(duration.as_secs_f64());
-        self.last_sync.get_or_create(&label).set(unix(now));
-    }
-
-    /// A part of an object of this kind was left out.
-    pub fn problem(&self, kind: &'static str) {
-        self.problems.get_or_create(&ByKind { kind }).inc();
-    }
-
-    /// The kernel refused a request of this room (`ipvs`, `nft`, `link`, `sysctl`).
-    pub fn kernel_error(&self, room: &'static str) {
-        self.kernel_errors.get_or_create(&ByRoom { room }).inc();
-    }
-
-    /// So many changes were sent to IPVS.
-    pub fn ipvs_messages(&self, messages: u64) {
-        self.ipvs_messages.inc_by(messages);
-    }
-
-    /// So much is known of the cluster.
-    pub fn cluster(&self, services: usize, endpoints: usize) {
-        let count = |count| i64::try_from(count).unwrap_or(i64::MAX);
-        self.services.set(count(services));
-        self.endpoints.set(count(endpoints));
+        self.proxy.last_sync.get_or_create(&label).set(unix(now));
     }
 
     /// `/healthz` was answered with this code.
-    pub(super) fn healthz(&self, code: u16) {
-        self.healthz.get_or_create(&ByCode { code }).inc();
+    pub(in crate::serve) fn healthz(&self, code: u16) {
+        self.proxy.healthz.get_or_create(&ByCode { code }).inc();
     }
 
     /// `/livez` was answered with this code.
-    pub(super) fn livez(&self, code: u16) {
-        self.livez.get_or_create(&ByCode { code }).inc();
-    }
-
-    /// All metrics in the `OpenMetrics` text format.
-    pub fn encode(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail, and neither do the metrics.
-        let _ = encode(&mut text, &self.registry);
-        text
+    pub(in crate::serve) fn livez(&self, code: u16) {
+        self.proxy.livez.get_or_create(&ByCode { code }).inc();
     }
 }
 
