@@ -12,8 +12,10 @@ use tracing::{debug, info};
 
 use super::pace::Pacer;
 use super::reporter::Reporter;
+use crate::capacity::{Controller, Key};
+use crate::kernel::mark::Mark;
 use crate::model::{Node, ServiceId};
-use crate::plan::{Here, ServicePlan, plan};
+use crate::plan::{Here, ServicePlan, mode, plan};
 use crate::serve::routes::PortRoutes;
 use crate::serve::{Ask, Knows};
 use crate::snapshot::Snapshot;
@@ -30,6 +32,8 @@ pub trait Observer {
     fn queued(&self, event: &Event);
     /// All that had arrived is in the kernel, but for what failed and waits to be tried again.
     fn synced(&self, report: &Report);
+    /// The capacity loop has looked at the kernel's counts.
+    fn paced(&self, _controller: &Controller) {}
     /// This agent's own Node is known to be like this.
     fn node(&self, node: &Node);
 }
@@ -205,7 +209,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
                 if let Some(reporter) = &mut self.reporter {
                     reporter.tick(&mut self.pacer, self.here.zone.as_ref(), Instant::now());
                 }
-                self.pacer.tick(&mut self.syncer, Instant::now());
+                if self.pacer.tick(&mut self.syncer, Instant::now()) {
+                    self.observer.paced(self.pacer.controller());
+                }
             }
             // Connections go before curiosity, and the answer is what the kernel now holds.
             for ask in asked {
@@ -299,7 +305,22 @@ impl<P: Platform, O> Knows for Core<P, O> {
         match self.snapshot.service(service) {
             Some(known) => {
                 let plan = plan(known, &self.snapshot.slices(service), &self.here);
-                super::routes::planned(&plan)
+                let mut routes = super::routes::planned(&plan);
+                for ((id, plan), routes) in plan.iter().zip(&mut routes) {
+                    routes.mark = self.syncer.mark(id).map(Mark::value);
+                    for (server, family) in plan.servers.iter().zip(&mut routes.families) {
+                        family.routing = mode(known, &self.here).name().to_owned();
+                        // What cannot be read just is not shown.
+                        let counts = self.syncer.counts(id, server.family).unwrap_or_default();
+                        let key = Key {
+                            port: id.clone(),
+                            family: server.family,
+                        };
+                        let standing = self.pacer.controller().standing(&key);
+                        super::routes::counted(family, &counts, standing.as_ref());
+                    }
+                }
+                routes
             }
             None => Vec::new(),
         }

@@ -9,6 +9,7 @@
 //!
 //! At the end everything stays in the kernel as it is; the next agent takes it over.
 
+mod bulletin;
 mod core;
 mod pace;
 mod prepare;
@@ -29,7 +30,7 @@ use crate::capacity::Pace;
 use crate::config::Settings;
 use crate::plan::Here;
 use crate::reports::{self, Keys};
-use crate::serve::events::{Happening, Teller, Writer};
+use crate::serve::events::{Happening, Teller, Told, Writer};
 use crate::serve::{self, Health, Local, Metrics};
 use crate::sync::{Linux, Syncer};
 use crate::watch;
@@ -54,7 +55,8 @@ pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()>
 
     let health = Arc::new(Health::default());
     let metrics = Arc::new(Metrics::default());
-    let status = Status::new(health.clone(), metrics.clone());
+    let (teller, told) = Teller::new(metrics.clone());
+    let status = Status::new(health.clone(), metrics.clone(), teller.clone());
     let here = Here {
         node: settings.node.as_str().into(),
         weights: settings.weights,
@@ -82,7 +84,15 @@ pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()>
                 .run(&inbox);
         })
         .context("the core thread cannot be started")?;
-    let ended = serve_and_watch(settings, kubeconfig, &feed, exchange, &health, &metrics);
+    let ended = serve_and_watch(
+        settings,
+        kubeconfig,
+        &feed,
+        exchange,
+        (teller, told),
+        &health,
+        &metrics,
+    );
     feed.stop();
     let panicked = core.join().is_err();
     if panicked {
@@ -117,6 +127,7 @@ async fn serve_and_watch(
     kubeconfig: Option<&Path>,
     feed: &Feed,
     exchange: Option<impl Future<Output = ()>>,
+    (teller, told): (Teller, Told),
     health: &Arc<Health>,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<()> {
@@ -126,7 +137,6 @@ async fn serve_and_watch(
     let client = watch::client(kubeconfig).await.context("no API server")?;
     info!(node = settings.node, "watching");
 
-    let (teller, told) = Teller::new(metrics.clone());
     let events = Writer::new(client.clone(), &settings.node, metrics.clone()).run(told);
     let problems = metrics.clone();
     let watches = watch::run(
@@ -135,7 +145,7 @@ async fn serve_and_watch(
         |event| feed.send(event),
         move |problem| {
             problems.problem(problem.kind);
-            if let Some(happening) = Happening::of(problem, None) {
+            if let Some(happening) = Happening::of(problem) {
                 teller.tell(happening);
             }
         },

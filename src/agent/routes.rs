@@ -1,7 +1,10 @@
-//! A plan as it is shown on the local socket: what is known without counting connections.
+//! A plan as it is shown on the local socket, with what the kernel counts and how the capacity loop
+//! sees it.
 
 use std::net::SocketAddr;
 
+use crate::capacity::{RankState, Standing};
+use crate::kernel::ipvs::DestinationEntry;
 use crate::model::{Capacity, Origin, ServicePortId};
 use crate::plan::{Frontend, PortPlan, RealServer, ServicePlan, Style, VirtualServer};
 use crate::serve::routes::{self, EndpointRoutes, FamilyRoutes, LevelRoutes, LevelState};
@@ -128,6 +131,86 @@ fn because(server: &VirtualServer, levels: &[LevelRoutes]) -> Vec<String> {
                 format!("level {} has {share:.1} % by its weights", level.title())
             })
             .collect(),
+    }
+}
+
+/// Adds what the kernel counts at the endpoints, and for a virtual server with a capacity how it
+/// stands.
+pub fn counted(
+    family: &mut FamilyRoutes,
+    counts: &[DestinationEntry],
+    standing: Option<&Standing>,
+) {
+    for level in &mut family.levels {
+        for endpoint in &mut level.endpoints {
+            let count = counts.iter().find(|count| {
+                let there = &count.destination;
+                SocketAddr::new(there.ip, there.port).to_string() == endpoint.address
+            });
+            if let Some(count) = count {
+                endpoint.active = Some(u64::from(count.active));
+                endpoint.inactive = Some(u64::from(count.inactive));
+                endpoint.weight = count.destination.weight;
+            }
+        }
+        level.active = level.endpoints.iter().map(|one| one.active).sum();
+        level.inactive = level.endpoints.iter().map(|one| one.inactive).sum();
+    }
+    if let Some(standing) = standing {
+        stands(family, standing);
+    }
+}
+
+fn stands(family: &mut FamilyRoutes, standing: &Standing) {
+    let busy = standing.ranks.iter().any(|rank| rank.share > 0.0);
+    for level in &mut family.levels {
+        let mut budget = Some(0);
+        let mut share = 0.0;
+        for endpoint in &mut level.endpoints {
+            let found = standing.ranks.iter().find_map(|rank| {
+                let one = rank.endpoints.iter().find(|one| {
+                    SocketAddr::new(one.ip, one.port.get()).to_string() == endpoint.address
+                });
+                Some((rank, one?))
+            });
+            let Some((rank, one)) = found else { continue };
+            level.state = state(rank.state);
+            level.reason.clone_from(&rank.reason);
+            endpoint.capacity = one.capacity.map(u64::from);
+            endpoint.budget = one.budget.map(u64::from);
+            one.state.name().clone_into(&mut endpoint.state);
+            if busy {
+                endpoint.share = one.share;
+            }
+            share += endpoint.share;
+            budget = budget.zip(endpoint.budget).map(|(all, one)| all + one);
+        }
+        level.budget = budget;
+        level.share = share;
+    }
+    let open = family
+        .levels
+        .iter()
+        .find(|level| level.state != LevelState::Saturated);
+    family.takes = open.or(family.levels.last()).map(LevelRoutes::title);
+    let reasons = family.levels.iter().map(|level| {
+        format!(
+            "level {} is {}: {}",
+            level.title(),
+            level.state.name(),
+            level.reason
+        )
+    });
+    family.because = reasons.collect();
+}
+
+fn state(state: RankState) -> LevelState {
+    match state {
+        RankState::Idle => LevelState::Idle,
+        RankState::Serving => LevelState::Serving,
+        RankState::Saturated => LevelState::Saturated,
+        RankState::Recovering => LevelState::Recovering,
+        RankState::SlowStart => LevelState::Starting,
     }
 }
 

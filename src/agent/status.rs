@@ -1,10 +1,13 @@
 //! From what the core does to what health and metrics say.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
+use super::bulletin::Bulletin;
 use super::core::{Observer, Report};
+use crate::capacity::Controller;
 use crate::model::{Family, Node};
+use crate::serve::events::Teller;
 use crate::serve::{Health, Metrics};
 use crate::sync::Sent;
 use crate::watch::{Change, Event};
@@ -16,15 +19,19 @@ pub struct Status {
     metrics: Arc<Metrics>,
     /// What the counters include already.
     counted: Mutex<Sent>,
+    teller: Teller,
+    bulletin: Mutex<Bulletin>,
 }
 
 impl Status {
     /// Nothing has happened yet.
-    pub fn new(health: Arc<Health>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(health: Arc<Health>, metrics: Arc<Metrics>, teller: Teller) -> Self {
         Self {
             health,
             metrics,
             counted: Mutex::default(),
+            teller,
+            bulletin: Mutex::default(),
         }
     }
 
@@ -66,6 +73,11 @@ impl Observer for Status {
             self.metrics.synced(family, report.since.elapsed(), now);
         }
         self.health.first_sync_done();
+    }
+
+    fn paced(&self, controller: &Controller) {
+        let mut bulletin = self.bulletin.lock().unwrap_or_else(PoisonError::into_inner);
+        bulletin.publish(controller, &self.metrics, &self.teller, Instant::now());
     }
 
     fn node(&self, node: &Node) {

@@ -49,6 +49,9 @@ impl Server {
             primary,
             budget: sum.budget.map(nearest),
             load: nearest(sum.load),
+            connections: rank.total.connections,
+            spilled: rank.total.spilled,
+            saturated: rank.total.saturated,
             per_second: sum.per_second,
             share: part(used_here, used),
         }

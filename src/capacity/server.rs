@@ -50,6 +50,19 @@ pub struct Rank {
     /// The cluster of all its endpoints, if it is one other.
     pub(super) cluster: Option<Arc<str>>,
     pub(super) saturation: Saturation,
+    /// What happened to it since the virtual server is known.
+    pub(super) total: Total,
+}
+
+/// What happened to a rank.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Total {
+    /// New connections.
+    pub(super) connections: u64,
+    /// Those of them that came past a nearer rank.
+    pub(super) spilled: u64,
+    /// For how long it was saturated.
+    pub(super) saturated: Duration,
 }
 
 impl Server {
@@ -181,6 +194,7 @@ impl Server {
                 level: member.level,
                 cluster,
                 saturation: known.map(|rank| rank.saturation).unwrap_or_default(),
+                total: known.map(|rank| rank.total).unwrap_or_default(),
             });
         }
     }
@@ -244,13 +258,23 @@ impl Server {
         let mut closed_before = false;
         for place in 0..self.ranks.len() {
             let sum = Sum::of(self.endpoints.iter().filter(|one| one.place == place), at);
-            if closed_before || (self.style == Style::Ladder && place > 0) {
-                self.spilled += sum.new;
+            let spilled = if closed_before || (self.style == Style::Ladder && place > 0) {
+                sum.new
+            } else {
+                0
+            };
+            self.spilled += spilled;
+            if let Some(rank) = self.ranks.get_mut(place) {
+                rank.total.connections += sum.new;
+                rank.total.spilled += spilled;
             }
             closed_before |= sum.closed > 0;
             if let (Some(budget), Some(rank)) = (sum.budget, self.ranks.get_mut(place)) {
                 let closed = place != last && sum.closed == sum.count;
                 rank.saturation.see(sum.load, budget, closed, at.pace);
+                if rank.saturation.is_saturated() {
+                    rank.total.saturated += elapsed;
+                }
             }
         }
         if self.is_spilling() {

@@ -49,6 +49,12 @@ pub struct StandingRank {
     pub budget: Option<u32>,
     /// Connections at a time that it has.
     pub load: u32,
+    /// New connections since the agent knows the virtual server.
+    pub connections: u64,
+    /// Those of them that came past a nearer rank.
+    pub spilled: u64,
+    /// For how long it has been saturated, all times together.
+    pub saturated: Duration,
     /// New connections per second.
     pub per_second: f64,
     /// Its part of the new connections of the last seconds, 0 to 1.

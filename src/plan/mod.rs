@@ -18,8 +18,8 @@ mod wanted;
 use std::sync::Arc;
 
 use crate::model::{
-    EndpointSlice, Family, NodeTuning, Scheduler, Service, ServicePort, ServicePortId, Tuning,
-    Weights,
+    EndpointSlice, Family, Mode, NodeTuning, Scheduler, Service, ServicePort, ServicePortId,
+    Tuning, Weights,
 };
 use routing::Routing;
 pub use wanted::{Frontend, Limits, PortPlan, RealServer, ServicePlan, Style, VirtualServer};
@@ -58,6 +58,11 @@ pub fn plan(service: &Service, slices: &[&EndpointSlice], here: &Here) -> Servic
             (id, plan_port(service, port, slices, &routing, here))
         })
         .collect()
+}
+
+/// How new connections to a Service divide among the levels, by whoever has the last word on it.
+pub fn mode(service: &Service, here: &Here) -> Mode {
+    Routing::of(service, here).mode
 }
 
 fn plan_port(

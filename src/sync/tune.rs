@@ -10,6 +10,7 @@ use super::known::KnownReal;
 use super::platform::{Platform, Trouble};
 use super::{Retry, Syncer, diff};
 use crate::kernel::ipvs::{Command, DestinationEntry, ServiceKey};
+use crate::kernel::mark::Mark;
 use crate::model::{Family, ServicePortId};
 use crate::plan::{Frontend, Limits, PortPlan};
 
@@ -27,6 +28,11 @@ pub struct Tuned {
 }
 
 impl<P: Platform> Syncer<P> {
+    /// The mark of a service port's virtual servers, if it has any.
+    pub fn mark(&self, id: &ServicePortId) -> Option<Mark> {
+        self.ports.get(id).map(|known| known.mark)
+    }
+
     /// What the kernel counts for the real servers of a virtual server; nothing if there is none.
     pub fn counts(
         &mut self,

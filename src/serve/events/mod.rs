@@ -66,7 +66,7 @@ impl Subject {
     fn api_version(&self) -> &'static str {
         match self.kind {
             "EndpointSlice" => "discovery.k8s.io/v1",
-            "ServiceImport" => "multicluster.x-k8s.io/v1alpha1",
+            "ServiceImport" => "multicluster.x-k8s.io/v1beta1",
             _ => "v1",
         }
     }
@@ -123,20 +123,17 @@ pub struct Happening {
 impl Happening {
     /// The Event for a part of an object that means nothing; none unless that is an annotation of
     /// ours: for the rest, the API server has its own words.
-    pub fn of(problem: &Problem, uid: Option<Arc<str>>) -> Option<Self> {
+    pub fn of(problem: &Problem) -> Option<Self> {
         if !problem.field.contains("spillway.io/") {
             return None;
         }
-        let (namespace, name) = problem
-            .object
-            .split_once('/')
-            .unwrap_or(("", problem.object.as_str()));
+        let object = &problem.object;
         Some(Self {
             subject: Subject {
                 kind: problem.kind,
-                namespace: namespace.into(),
-                name: name.into(),
-                uid,
+                namespace: object.namespace.as_str().into(),
+                name: object.name.as_str().into(),
+                uid: Some(object.uid.as_str().into()).filter(|uid: &Arc<str>| !uid.is_empty()),
             },
             port: String::new(),
             reason: Reason::BadAnnotation,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::pace::{Pace, fitting};
 use super::write::fingerprint;
 use super::*;
+use crate::watch::ObjectName;
 
 fn spill(reason: Reason, note: &str) -> Happening {
     Happening {
@@ -20,15 +21,24 @@ fn spill(reason: Reason, note: &str) -> Happening {
     }
 }
 
+fn named(object: &str, uid: &str) -> ObjectName {
+    let (namespace, name) = object.split_once('/').unwrap_or(("", object));
+    ObjectName {
+        namespace: namespace.into(),
+        name: name.into(),
+        uid: uid.into(),
+    }
+}
+
 fn bad(kind: &'static str, object: &str, key: &str) -> Happening {
     let problem = Problem {
         kind,
-        object: object.into(),
+        object: named(object, ""),
         field: format!("metadata.annotations[spillway.io/{key}]"),
         wrong: "\"fast\" is no mode".into(),
         remedy: "write prefer, spill or balance",
     };
-    Happening::of(&problem, None).unwrap()
+    Happening::of(&problem).unwrap()
 }
 
 /// A node whose turn comes at once.
@@ -50,14 +60,14 @@ fn reasons(due: &[Happening]) -> Vec<Reason> {
 fn only_annotations_of_ours_are_told() {
     let mut problem = Problem {
         kind: "Service",
-        object: "shop/web".into(),
+        object: named("shop/web", "u-1"),
         field: "spec.ports[0].port".into(),
         wrong: "0 is no port".into(),
         remedy: "write 1 to 65535",
     };
-    assert_eq!(Happening::of(&problem, None), None);
+    assert_eq!(Happening::of(&problem), None);
     problem.field = "metadata.annotations[spillway.io/routing]".into();
-    let happening = Happening::of(&problem, Some("u-1".into())).unwrap();
+    let happening = Happening::of(&problem).unwrap();
     assert_eq!(&*happening.subject.namespace, "shop");
     assert!(happening.note.ends_with("0 is no port; write 1 to 65535"));
 }

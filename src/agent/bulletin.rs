@@ -1,0 +1,171 @@
+//! From how virtual servers stand to what metrics and Events say of it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::capacity::{Controller, Key, RankState, Standing, StandingRank};
+use crate::serve::events::{Happening, Reason, Subject, Teller};
+use crate::serve::{LevelCount, Metrics};
+
+/// How often it is worth telling.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What was told last.
+#[derive(Debug, Default)]
+pub struct Bulletin {
+    told: BTreeMap<Key, Reason>,
+    /// When it was published last.
+    last: Option<Instant>,
+}
+
+impl Bulletin {
+    /// Tells how things stand now: all of it to metrics, what has changed as an Event.
+    /// At most once a second: some virtual servers are looked at ten times as often.
+    pub fn publish(
+        &mut self,
+        controller: &Controller,
+        metrics: &Metrics,
+        teller: &Teller,
+        now: Instant,
+    ) {
+        let last = self.last.map(|last| now.saturating_duration_since(last));
+        if last.is_some_and(|last| last < EVERY) {
+            return;
+        }
+        self.last = Some(now);
+        let mut counts = Vec::new();
+        for key in controller.keys() {
+            let Some(standing) = controller.standing(key) else {
+                continue;
+            };
+            counts.extend(standing.ranks.iter().map(|rank| count(key, rank)));
+            if let Some((reason, note)) = self.news(key, &standing) {
+                teller.tell(Happening {
+                    subject: Subject::service(&key.port.service, None),
+                    port: format!(
+                        "{}/{} over {}",
+                        key.port.port, key.port.protocol, key.family
+                    ),
+                    reason,
+                    note,
+                });
+            }
+        }
+        self.told
+            .retain(|key, _| controller.standing(key).is_some());
+        metrics.levels(counts);
+    }
+
+    fn news(&mut self, key: &Key, standing: &Standing) -> Option<(Reason, String)> {
+        let before = self.told.get(key).copied();
+        let now = reason(standing);
+        if before == now {
+            return None;
+        }
+        let told = match now {
+            Some(reason) => {
+                self.told.insert(key.clone(), reason);
+                reason
+            }
+            None => {
+                self.told.remove(key);
+                Reason::SpillEnded
+            }
+        };
+        let levels = standing.ranks.iter();
+        let levels = levels.map(|rank| format!("{}: {}", title(rank), rank.reason));
+        Some((told, levels.collect::<Vec<_>>().join("; ")))
+    }
+}
+
+fn reason(standing: &Standing) -> Option<Reason> {
+    let saturated = |rank: &StandingRank| rank.state == RankState::Saturated;
+    if !standing.ranks.is_empty() && standing.ranks.iter().all(saturated) {
+        Some(Reason::Saturated)
+    } else {
+        standing.spilling.then_some(Reason::Spilling)
+    }
+}
+
+fn title(rank: &StandingRank) -> String {
+    match &rank.cluster {
+        Some(cluster) => format!("{} {cluster}", rank.level),
+        None => rank.level.to_string(),
+    }
+}
+
+fn count(key: &Key, rank: &StandingRank) -> LevelCount {
+    LevelCount {
+        port: key.port.clone(),
+        family: key.family,
+        level: rank.level,
+        cluster: rank.cluster.clone(),
+        endpoints: rank.endpoints.len() as u64,
+        budget: rank.budget.map(u64::from),
+        active: u64::from(rank.load),
+        new_connections: rank.connections,
+        spilled: rank.spilled,
+        saturated_seconds: rank.saturated.as_secs_f64(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Family, Level, Protocol, ServiceId, ServicePortId};
+
+    fn rank(level: Level, state: RankState) -> StandingRank {
+        StandingRank {
+            rank: 0,
+            level,
+            cluster: None,
+            endpoints: Vec::new(),
+            state,
+            reason: "as it is".to_owned(),
+            primary: true,
+            budget: Some(25),
+            load: 25,
+            connections: 0,
+            spilled: 0,
+            saturated: std::time::Duration::ZERO,
+            per_second: 0.0,
+            share: 0.0,
+        }
+    }
+
+    #[test]
+    fn a_spill_is_told_once_when_it_begins_when_all_is_full_and_when_it_ends() {
+        let key = Key {
+            port: ServicePortId {
+                service: ServiceId::new("default", "web"),
+                port: "http".into(),
+                protocol: Protocol::Tcp,
+            },
+            family: Family::V4,
+        };
+        let standing = |near, far, spilling| Standing {
+            ranks: vec![rank(Level::Node, near), rank(Level::Cluster, far)],
+            spilling,
+            ..Standing::default()
+        };
+        let calm = standing(RankState::Serving, RankState::Idle, false);
+        let spilling = standing(RankState::Saturated, RankState::Serving, true);
+        let full = standing(RankState::Saturated, RankState::Saturated, true);
+        let mut bulletin = Bulletin::default();
+        let told: Vec<Option<Reason>> = [&calm, &spilling, &spilling, &full, &spilling, &calm]
+            .into_iter()
+            .map(|standing| bulletin.news(&key, standing).map(|(reason, _)| reason))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                None,
+                Some(Reason::Spilling),
+                None,
+                Some(Reason::Saturated),
+                Some(Reason::Spilling),
+                Some(Reason::SpillEnded),
+            ]
+        );
+    }
+}
