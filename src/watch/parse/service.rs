@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{MAP, PROTOCOL, Problem, Report, TEXT};
+use super::address::special;
+use super::{MAP, PORT, PROTOCOL, Problem, Report, TEXT};
 use crate::model::{Family, Protocol, Said, Service, ServiceId, ServicePort, Tuning};
 use crate::watch::lenient::Field;
 use crate::watch::names::Names;
@@ -89,6 +90,13 @@ fn cluster_ips(
                 format_args!("{ip} is not of the family in spec.ipFamilies"),
                 REMEDY,
             );
+        } else if let Some(special) = special(ip) {
+            let path = format!("spec.clusterIPs[{index}]");
+            report.add(
+                path,
+                format_args!("{ip} is a {special} address, which would be taken from the node"),
+                REMEDY,
+            );
         } else if ips.iter().any(|other| Family::of(*other) == family) {
             let path = format!("spec.clusterIPs[{index}]");
             report.add(
@@ -119,15 +127,15 @@ fn ports(
             Field::Absent => Some(Protocol::Tcp),
             field => report.value(path("protocol"), PROTOCOL, field),
         };
-        if let Field::Absent | Field::Valid(0) = port.port {
-            report.add(
-                path("port"),
-                "is missing",
-                "give a port number from 1 to 65535",
-            );
+        if port.port == Field::Absent {
+            report.add(path("port"), "is missing", PORT);
         }
         let number = report.port(path("port"), port.port);
-        let node_port = report.port(path("nodePort"), port.node_port);
+        let node_port = match port.node_port {
+            // It stands for none.
+            Field::Valid(0) => None,
+            field => report.port(path("nodePort"), field),
+        };
         let (Some(protocol), Some(number)) = (protocol, number) else {
             continue;
         };

@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::address::special;
 use super::{FLAG, MAP, PROTOCOL, Problem, Report, TEXT};
 use crate::model::{
     Conditions, Endpoint, EndpointSlice, Family, Protocol, Said, ServiceId, SliceId, SlicePort,
@@ -104,6 +105,7 @@ fn endpoints(
     report: &mut Report<'_>,
 ) -> Vec<Endpoint> {
     const REMEDY: &str = "give an address of the slice's addressType";
+    const SPECIAL: &str = "give an address that other nodes can reach";
     let list = report.list("endpoints", MAP, list);
     let mut endpoints = Vec::with_capacity(list.len());
     for (index, endpoint) in list {
@@ -116,10 +118,17 @@ fn endpoints(
         };
         let ip = match address {
             Field::Absent => continue,
-            Field::Valid(ip) if Family::of(ip) == family => ip,
-            Field::Valid(ip) => {
+            Field::Valid(ip) if Family::of(ip) != family => {
                 report.add(path("addresses[0]"), format_args!("found {ip}"), REMEDY);
                 continue;
+            }
+            Field::Valid(ip) => {
+                if let Some(special) = special(ip) {
+                    let wrong = format_args!("{ip} is a {special} address");
+                    report.add(path("addresses[0]"), wrong, SPECIAL);
+                    continue;
+                }
+                ip
             }
             Field::Invalid(found) => {
                 report.add(
