@@ -3,6 +3,7 @@
 //! Objects are decoded into slim types that keep only the fields used ([`objects`]), checked and
 //! turned into the words of the model ([`parse`]), and handed on at once: nothing is stored here.
 
+mod attempts;
 mod client;
 mod event;
 mod kinds;

@@ -1,12 +1,13 @@
 //! The watches themselves: one per kind, each going on for ever.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future, pin_mut};
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client};
 use tracing::{debug, info, warn};
 
+use super::attempts::{Attempts, Before};
 use super::event::{Change, Event};
 use super::kinds::{Kind, applied};
 use super::names::Names;
@@ -19,6 +20,8 @@ use super::retry::{Retry, status};
 pub(super) const WATCH_SECONDS: u32 = 60;
 /// Objects per page where lists come in pages: a page is held in memory as a whole.
 const PAGE: u32 = 250;
+/// How long to wait after a list that the API server ended early without a word.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Problems of one object that get a line in the log; the others are only counted.
 const LOGGED: usize = 3;
 
@@ -82,11 +85,12 @@ async fn follow<K: Kind>(
     let kind = K::kind(&());
     let stream = watcher(api.clone(), config);
     pin_mut!(stream);
-    let mut unfinished = false;
+    let mut attempts = Attempts::default();
     while let Some(next) = stream.next().await {
         let event = match next {
             Ok(event) => event,
             Err(error) => {
+                attempts.failed();
                 let wait = retry.failed(&error, Instant::now());
                 let code = status(&error).map(|status| status.code);
                 if listing == Listing::Streamed && matches!(code, Some(400 | 422)) {
@@ -113,17 +117,20 @@ async fn follow<K: Kind>(
         }
         let change = match event {
             watcher::Event::Init => {
-                // An API server that knows nothing of streamed lists never says that one is
-                // complete.
-                if unfinished && listing == Listing::Streamed {
-                    info!(%kind, "the API server did not complete a streamed list; asking for pages");
-                    return Listing::Paged;
+                match attempts.begins(Instant::now()) {
+                    // An API server that knows nothing of streamed lists never says that one is
+                    // complete.
+                    Before::Never if listing == Listing::Streamed => {
+                        info!(%kind, "the API server did not complete streamed lists; asking for pages");
+                        return Listing::Paged;
+                    }
+                    Before::Early => tokio::time::sleep(PAUSE).await,
+                    Before::Well | Before::Never => {}
                 }
-                unfinished = true;
                 Change::Listing
             }
             watcher::Event::InitDone => {
-                unfinished = false;
+                attempts.done();
                 Change::Listed
             }
             watcher::Event::Delete(object) => Change::Delete(object.id(names)),
