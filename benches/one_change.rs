@@ -95,11 +95,15 @@ fn run(figures: &mut Figures) -> Result<()> {
 struct Ears(mpsc::Sender<Report>);
 
 impl Observer for Ears {
-    fn queued(&self, _: &Event) {}
+    fn arrived(&self, _: &Event) {}
 
-    fn synced(&self, report: &Report) {
-        // At the end of the benchmark nobody listens any more.
-        let _ = self.0.send(*report);
+    fn queued(&self) {}
+
+    fn worked(&self, report: &Report) {
+        if report.synced && report.waited.is_some() {
+            // At the end of the benchmark nobody listens any more.
+            let _ = self.0.send(*report);
+        }
     }
 
     fn node(&self, _: &Node) {}

@@ -36,6 +36,7 @@ pub struct Metrics {
     ipvs_messages: Counter,
     services: Gauge,
     endpoints: Gauge,
+    failing: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -138,6 +139,11 @@ impl Default for Metrics {
         let ipvs_messages = add(ours, "ipvs_messages", "Changes sent to IPVS");
         let services = add(ours, "services", "Services known");
         let endpoints = add(ours, "endpoints", "Endpoints known");
+        let failing = add(
+            ours,
+            "failing_objects",
+            "Services, and things that they share, that the kernel refused and that are tried again",
+        );
         registry.register_collector(Box::new(Process));
         Self {
             registry,
@@ -155,6 +161,7 @@ impl Default for Metrics {
             ipvs_messages,
             services,
             endpoints,
+            failing,
         }
     }
 }
@@ -199,7 +206,13 @@ impl Metrics {
         self.problems.get_or_create(&ByKind { kind }).inc();
     }
 
-    /// The kernel refused a request of this room (`ipvs`, `nft`, `link`, `sysctl`).
+    /// So many objects failed and wait to be tried again.
+    pub fn failing(&self, objects: usize) {
+        self.failing.set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+
+    /// The kernel refused a request: of IPVS (`ipvs`), or of what Services share, addresses and the
+    /// table (`shared`).
     pub fn kernel_error(&self, room: &'static str) {
         self.kernel_errors.get_or_create(&ByRoom { room }).inc();
     }

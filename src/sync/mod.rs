@@ -185,6 +185,11 @@ impl<P: Platform> Syncer<P> {
         self.backoff.len()
     }
 
+    /// Whether what all Services share, addresses and the table, is not as it shall be.
+    pub fn shared_is_failing(&self) -> bool {
+        self.backoff.has(&Retry::Shared)
+    }
+
     /// Brings addresses and maps up to date, then deletes what nothing leads to any more.
     fn flush(&mut self, now: Instant) {
         match self.shared.flush(&mut self.platform, &mut self.sent) {
@@ -270,4 +275,4 @@ impl<P: Platform> Syncer<P> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
