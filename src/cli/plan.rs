@@ -8,13 +8,19 @@ use super::show;
 use crate::config::{self, Overrides};
 use crate::plan::{Here, ServicePlan, plan};
 use crate::snapshot::Snapshot;
-use crate::watch::read_manifests;
+use crate::watch::{Change, Event, read_manifests};
+
+const EXAMPLE: &str = "\
+Example: where would east-1 send connections if the cluster were like this?
+  kubectl get services,endpointslices,nodes -A -o yaml > cluster.yaml
+  spillway plan -f cluster.yaml --node east-1";
 
 /// Shows what an agent would program, from manifests alone.
 ///
 /// Needs neither root nor a kernel with IPVS. Give it the Services, EndpointSlices and (for zones)
 /// Nodes of a cluster, for example from `kubectl get services,endpointslices,nodes -A -o yaml`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub struct Args {
     /// A YAML file or a folder of them; may be given several times.
     #[arg(
@@ -25,7 +31,7 @@ pub struct Args {
     )]
     files: Vec<PathBuf>,
 
-    /// The node to plan for, as its Node object is named.
+    /// The node to plan for, as its Node object is named; in lower case, as all Nodes are.
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     node: String,
 
@@ -45,9 +51,24 @@ enum Output {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let (events, problems) = read_manifests(&args.files, &args.node)?;
+    let overrides = Overrides {
+        node: Some(args.node.clone()),
+        ..Overrides::default()
+    };
+    let (settings, warnings) = config::load(args.config.as_deref(), &overrides)?;
+    for warning in &warnings {
+        eprintln!("spillway: {warning}");
+    }
+    let (events, problems) = read_manifests(&args.files, &settings.node)?;
     for problem in &problems {
         eprintln!("spillway: {problem}");
+    }
+    if !events.iter().any(is_node) {
+        eprintln!(
+            "spillway: the manifests hold no Node {}: its zone is not known, so no endpoint is in \
+             it; check --node, or add the Node",
+            settings.node
+        );
     }
 
     let mut snapshot = Snapshot::default();
@@ -58,14 +79,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         snapshot.service_count() > 0,
         "the manifests hold no Service that is to be programmed"
     );
-    let overrides = Overrides {
-        node: Some(args.node.clone()),
-        ..Overrides::default()
-    };
-    let (settings, warnings) = config::load(args.config.as_deref(), &overrides)?;
-    for warning in &warnings {
-        eprintln!("spillway: {warning}");
-    }
     let here = Here {
         node: Arc::from(settings.node.as_str()),
         zone: snapshot.node().zone.clone(),
@@ -88,4 +101,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         ),
     }
     Ok(())
+}
+
+fn is_node(event: &Event) -> bool {
+    matches!(event, Event::Node(Change::Apply(_)))
 }
