@@ -14,6 +14,7 @@ pub mod config;
 pub mod kernel;
 pub mod model;
 pub mod plan;
+pub mod reports;
 pub mod serve;
 pub mod snapshot;
 pub mod sync;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tracing::{debug, info};
 
 use super::pace::Pacer;
+use super::reporter::Reporter;
 use crate::model::{Node, ServiceId};
 use crate::plan::{Here, ServicePlan, plan};
 use crate::snapshot::Snapshot;
@@ -143,6 +144,7 @@ pub struct Core<P, O> {
     snapshot: Snapshot,
     syncer: Syncer<P>,
     pacer: Pacer,
+    reporter: Option<Reporter>,
     here: Here,
     observer: O,
     /// Since when events wait to be in the kernel.
@@ -154,18 +156,27 @@ pub struct Core<P, O> {
 }
 
 impl<P: Platform, O: Observer> Core<P, O> {
-    /// A core that knows nothing of the cluster yet.
+    /// A core that knows nothing of the cluster yet, but its id where `here` has one.
     pub fn new(syncer: Syncer<P>, pacer: Pacer, here: Here, observer: O) -> Self {
+        let id = Some(here.cluster.clone()).filter(|id| !id.is_empty());
         Self {
-            snapshot: Snapshot::default(),
+            snapshot: Snapshot::of_cluster(id),
             syncer,
             pacer,
+            reporter: None,
             here,
             observer,
             queued: None,
             swept: false,
             complete: false,
         }
+    }
+
+    /// The same, exchanging reports with the other nodes.
+    #[must_use]
+    pub fn with_reporter(mut self, reporter: Option<Reporter>) -> Self {
+        self.reporter = reporter;
+        self
     }
 
     /// Works until it is stopped.
@@ -192,16 +203,25 @@ impl<P: Platform, O: Observer> Core<P, O> {
                 self.observer.queued();
             }
             self.sync(inbox);
+            if let Some(reporter) = &mut self.reporter {
+                reporter.tick(&mut self.pacer, self.here.zone.as_ref(), Instant::now());
+            }
             self.pacer.tick(&mut self.syncer, Instant::now());
         }
     }
 
     fn take(&mut self, event: Event) {
         let about_node = matches!(event, Event::Node(_));
+        let about_cluster = matches!(event, Event::ClusterId(_));
         self.snapshot.apply(event);
         if about_node {
-            self.here.zone.clone_from(&self.snapshot.node().zone);
-            self.observer.node(self.snapshot.node());
+            let node = self.snapshot.node();
+            self.here.zone.clone_from(&node.zone);
+            self.here.tuning.clone_from(&node.tuning);
+            self.observer.node(node);
+        }
+        if about_cluster {
+            self.here.cluster = self.snapshot.cluster_id().cloned().unwrap_or_default();
         }
     }
 
@@ -209,6 +229,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
         let mut touched = self.snapshot.take_touched();
         touched.append(&mut self.syncer.tick(Instant::now()));
         let planned = touched.len();
+        if let Some(reporter) = &mut self.reporter {
+            reporter.count(&touched, &self.snapshot, &mut self.pacer);
+        }
         if !self.program(touched, inbox) {
             return;
         }
@@ -224,9 +247,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
     fn report(&mut self, planned: usize) {
         let services = self.snapshot.service_count();
         let failing = self.syncer.failing();
-        // One Service that fails is that Service's trouble. When all fail, or what all of them
-        // share does, nothing new gets through to the kernel.
-        let stuck = self.syncer.shared_is_failing() || (services > 0 && failing >= services);
+        // A Service that fails is that Service's trouble, and may serve for the most part. When what
+        // all of them share fails, nothing new gets through to the kernel.
+        let stuck = self.syncer.shared_is_failing();
         if !stuck && !self.complete {
             self.complete = true;
             info!(services, failing, "the kernel holds the whole cluster");
@@ -258,6 +281,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
             let mut plans = Vec::with_capacity(round.len());
             for id in round {
                 let mut plan = self.plan(id);
+                if let Some(reporter) = &mut self.reporter {
+                    reporter.planned(id, &plan, &self.snapshot.slices(id));
+                }
                 self.pacer.arrange(id, &mut plan, &mut self.syncer, now);
                 plans.push((id.clone(), plan));
             }

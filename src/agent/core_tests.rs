@@ -60,7 +60,9 @@ impl Bed {
         }
         bed.feed.send(Event::Service(Change::Listed));
         bed.feed.send(Event::Slice(Change::Listed));
+        bed.feed.send(Event::Import(Change::Listed));
         bed.feed.send(Event::Node(Change::Listed));
+        bed.feed.send(Event::ClusterId(Change::Listed));
         bed
     }
 
@@ -105,14 +107,23 @@ fn a_service_that_fails_keeps_no_other_from_being_synced() {
 }
 
 #[test]
-fn nothing_is_synced_while_all_services_fail() {
+fn nothing_is_synced_while_ipvs_does_not_answer() {
     let kernel = Kernel::default();
-    kernel.state().refuse.push("NewService".into());
+    kernel.state().ipvs_is_gone = true;
     let mut bed = Bed::new(kernel, 2);
     let report = bed.turn();
     assert!(!report.synced && report.failing == 2, "{report:?}");
-    bed.kernel.state().refuse.clear();
+    bed.kernel.state().ipvs_is_gone = false;
     assert!(bed.turn().synced);
+}
+
+#[test]
+fn services_that_all_have_one_address_refused_are_synced_and_failing() {
+    let kernel = Kernel::default();
+    kernel.state().refuse_addresses.insert(ip("10.96.0.1"));
+    let mut bed = Bed::new(kernel, 1);
+    let report = bed.turn();
+    assert!(report.synced && report.failing == 1, "{report:?}");
 }
 
 #[test]

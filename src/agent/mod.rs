@@ -1,9 +1,9 @@
 //! The agent: wires the rooms together and runs until it is told to stop.
 //!
 //! ```text
-//! async thread: watches, health and metrics servers, signals
-//!      │ events
-//!      ▼
+//! async thread: watches, reports, health and metrics servers, signals
+//!      │ events, summaries   ▲ demand
+//!      ▼                     │
 //! core thread: snapshot ─► plan ─► sync ─► kernel
 //! ```
 //!
@@ -12,10 +12,11 @@
 mod core;
 mod pace;
 mod prepare;
+mod reporter;
 mod status;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use anyhow::{Context, anyhow};
@@ -25,11 +26,13 @@ use tracing::{info, warn};
 use crate::capacity::Pace;
 use crate::config::Settings;
 use crate::plan::Here;
+use crate::reports::{self, Keys, Local};
 use crate::serve::{self, Health, Metrics};
 use crate::sync::{Linux, Syncer};
 use crate::watch;
 pub use core::{Core, Feed, Inbox, Observer, Report};
 pub use pace::Pacer;
+pub use reporter::Reporter;
 use status::Status;
 
 /// Runs an agent with these settings against the API server of a kubeconfig file, or without one
@@ -53,16 +56,27 @@ pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()>
         node: settings.node.as_str().into(),
         weights: settings.weights,
         scheduler: settings.scheduler,
+        cluster: settings.cluster_id.as_deref().unwrap_or_default().into(),
+        defaults: settings.defaults.clone(),
         ..Here::default()
     };
 
-    let pacer = Pacer::new(Pace::default());
+    let pacer = Pacer::new(Pace {
+        tick: settings.tick,
+        slow_start: settings.slow_start,
+        ..Pace::default()
+    });
+    let (reporter, exchange) = reports(settings)?.unzip();
     let (feed, inbox) = Feed::new();
     let core = thread::Builder::new()
         .name("core".into())
-        .spawn(move || Core::new(syncer, pacer, here, status).run(&inbox))
+        .spawn(move || {
+            Core::new(syncer, pacer, here, status)
+                .with_reporter(reporter)
+                .run(&inbox);
+        })
         .context("the core thread cannot be started")?;
-    let ended = serve_and_watch(settings, kubeconfig, &feed, &health, &metrics);
+    let ended = serve_and_watch(settings, kubeconfig, &feed, exchange, &health, &metrics);
     feed.stop();
     let panicked = core.join().is_err();
     if panicked {
@@ -72,11 +86,31 @@ pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()>
     }
 }
 
+/// The two ends of the exchange of reports; none if it is off.
+fn reports(settings: &Settings) -> anyhow::Result<Option<(Reporter, impl Future<Output = ()>)>> {
+    /// Summaries come a few times a second, and the core takes them as often.
+    const WAITING: usize = 16;
+    let Some(wanted) = &settings.reports else {
+        return Ok(None);
+    };
+    let keys = match &wanted.key_file {
+        Some(path) => Keys::read(path)
+            .with_context(|| format!("spillway.reports.keyFile: {}", path.display()))?,
+        None => Keys::default(),
+    };
+    let (give, given) = tokio::sync::watch::channel(Local::default());
+    let (tell, told) = mpsc::sync_channel(WAITING);
+    let node: Arc<str> = settings.node.as_str().into();
+    let reporter = Reporter::new(node.clone(), wanted.service.clone(), give, told);
+    Ok(Some((reporter, reports::run(node, keys, given, tell))))
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn serve_and_watch(
     settings: &Settings,
     kubeconfig: Option<&Path>,
     feed: &Feed,
+    exchange: Option<impl Future<Output = ()>>,
     health: &Arc<Health>,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<()> {
@@ -109,7 +143,14 @@ async fn serve_and_watch(
             None => std::future::pending().await,
         }
     };
+    let exchanged = async {
+        if let Some(exchange) = exchange {
+            exchange.await;
+        }
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
+        () = exchanged => Ok(()),
         () = watches => Err(anyhow!("the watches have ended")),
         ended = probed => ended,
         ended = scraped => ended,

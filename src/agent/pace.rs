@@ -41,6 +41,11 @@ impl Pacer {
         &self.controller
     }
 
+    /// The loop itself, to tell it of the other nodes.
+    pub fn controller_mut(&mut self) -> &mut Controller {
+        &mut self.controller
+    }
+
     /// Writes into the plan of a Service what the kernel shall hold now.
     pub fn arrange<P: Platform>(
         &mut self,

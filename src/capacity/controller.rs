@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
+use super::server::Server;
 use super::{Adjustment, Budgets, Count, Demand, Key, Pace, Standing};
 use crate::plan::VirtualServer;
 
@@ -12,7 +13,7 @@ use crate::plan::VirtualServer;
 pub struct Controller {
     pace: Pace,
     peers: NonZeroU32,
-    servers: BTreeMap<Key, ()>,
+    servers: BTreeMap<Key, Server>,
 }
 
 impl Controller {
@@ -43,12 +44,17 @@ impl Controller {
         adopted: &[Count],
         now: Instant,
     ) {
-        let _ = (adopted, now);
-        if server.has_capacity() {
-            self.servers.insert(key.clone(), ());
-        } else {
+        if !server.has_capacity() {
             self.forget(key);
+            return;
         }
+        let peers = f64::from(self.peers.get());
+        let state = self
+            .servers
+            .entry(key.clone())
+            .or_insert_with(|| Server::new(key.port.protocol));
+        let at = state.moment(&self.pace, peers, now);
+        state.arrange(server, adopted, at);
     }
 
     /// The virtual server is gone.
@@ -70,30 +76,38 @@ impl Controller {
     /// [`Pace::fast_tick`] where short connections use up the thresholds faster. None for one
     /// without capacity. To tick all at the same pace, take the shortest.
     pub fn delay(&self, key: &Key) -> Option<Duration> {
-        self.servers.get(key).map(|()| self.pace.tick)
+        self.servers.get(key).map(|server| server.delay(&self.pace))
     }
 
     /// What the kernel shall change, now that it counts this. Only what moved enough. To be sent
     /// in this order, all of it: a real server that stands here twice must first get the lower
     /// limits, since the kernel forgets that it was full only when its upper limit rises.
     pub fn tick(&mut self, key: &Key, counts: &[Count], now: Instant) -> Vec<Adjustment> {
-        let _ = (key, counts, now);
-        Vec::new()
+        let Some(server) = self.servers.get_mut(key) else {
+            return Vec::new();
+        };
+        let at = server.moment(&self.pace, f64::from(self.peers.get()), now);
+        server.tick(counts, at)
     }
 
     /// What this node wants of a virtual server, for the others to know. None for one without
     /// capacity.
     pub fn demand(&self, key: &Key) -> Option<Demand> {
-        self.servers.get(key).map(|()| Demand::default())
+        self.servers.get(key).map(|server| server.demand)
     }
 
     /// Takes this node's part of each endpoint's capacity, as of `now`. It shows at the next tick.
     pub fn share(&mut self, key: &Key, budgets: &Budgets, now: Instant) {
-        let _ = (key, budgets, now);
+        if let Some(server) = self.servers.get_mut(key) {
+            server.share(budgets, now);
+        }
     }
 
     /// How a virtual server stands. None for one without capacity.
     pub fn standing(&self, key: &Key) -> Option<Standing> {
-        self.servers.get(key).map(|()| Standing::default())
+        let peers = f64::from(self.peers.get());
+        self.servers
+            .get(key)
+            .map(|server| server.standing(&self.pace, peers))
     }
 }

@@ -11,8 +11,20 @@
 
 mod controller;
 mod count;
+mod endpoint;
+mod fallback;
+mod gate;
+mod learned;
+mod lift;
+mod nudge;
+mod number;
 mod pace;
+mod recent;
+mod report;
+mod saturation;
+mod server;
 mod standing;
+mod threshold;
 mod waterfill;
 
 use std::net::IpAddr;
@@ -22,7 +34,7 @@ pub use controller::Controller;
 pub use count::{Adjustment, Budgets, Count, Demand};
 pub use pace::Pace;
 pub use standing::{EndpointState, RankState, Standing, StandingEndpoint, StandingRank};
-pub use waterfill::{Pod, Report, water_fill};
+pub use waterfill::{Coarse, Hosts, Place, Pod, Report, Summary, water_fill};
 
 use crate::model::{Family, ServicePortId};
 
@@ -37,3 +49,6 @@ pub struct Key {
 
 /// An endpoint of a virtual server, by address and port.
 pub type Address = (IpAddr, NonZeroU16);
+
+#[cfg(test)]
+mod tests;

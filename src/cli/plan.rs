@@ -18,7 +18,8 @@ Example: where would east-1 send connections if the cluster were like this?
 /// Shows what an agent would program, from manifests alone.
 ///
 /// Needs neither root nor a kernel with IPVS. Give it the Services, EndpointSlices and (for zones)
-/// Nodes of a cluster, for example from `kubectl get services,endpointslices,nodes -A -o yaml`.
+/// Nodes of a cluster, for example from `kubectl get services,endpointslices,nodes -A -o yaml`,
+/// and in a set of clusters also its ServiceImports and ClusterProperties.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -35,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     node: String,
 
-    /// The agent's KubeProxyConfiguration file, for its weights and scheduler.
+    /// The agent's KubeProxyConfiguration file, for its weights, scheduler and other defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -71,7 +72,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
 
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Snapshot::of_cluster(settings.cluster_id.as_deref().map(Arc::from));
     for event in events {
         snapshot.apply(event);
     }
@@ -84,8 +85,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         zone: snapshot.node().zone.clone(),
         weights: settings.weights,
         scheduler: settings.scheduler,
+        cluster: snapshot.cluster_id().cloned().unwrap_or_default(),
+        defaults: settings.defaults,
         tuning: snapshot.node().tuning.clone(),
-        ..Here::default()
     };
     let plans: Vec<ServicePlan> = snapshot
         .take_touched()

@@ -11,10 +11,10 @@ use nix::sys::utsname::uname;
 use super::address::{EVERYWHERE, HEALTHZ_PORT, METRICS_PORT, NoAddress, listen, loopback};
 use super::file::{self, Configuration};
 use super::timeouts::{conntrack, timeouts};
-use super::{ConfigError, Invalid, Masquerade, Overrides, Settings};
+use super::tuning::{cluster_id, defaults, slow_start, tick};
+use super::{ConfigError, Invalid, Masquerade, Overrides, Reports, Settings};
 use crate::kernel::mark::MarkRange;
-use crate::model::Scheduler;
-use crate::model::{Family, Weight, Weights};
+use crate::model::{Family, Scheduler, ServiceId, Weight, Weights};
 
 /// What has been found.
 pub struct Findings<'a> {
@@ -71,6 +71,10 @@ pub fn settings(
         node: node(&file.hostname_override, overrides, &mut findings),
         weights: weights(&file.spillway.weights, &mut findings),
         scheduler: scheduler(&file.ipvs.scheduler, &mut findings),
+        defaults: defaults(&file.spillway, &mut findings),
+        cluster_id: cluster_id(&file.spillway, &mut findings),
+        tick: tick(&file.spillway, &mut findings),
+        slow_start: slow_start(&file.spillway, &mut findings),
         marks,
         masquerade: masquerade(file, marks, &mut findings),
         pod_cidrs: pod_cidrs(&file.cluster_cidr, &mut findings),
@@ -102,6 +106,7 @@ pub fn settings(
             .map_or(Settings::DRAIN, |seconds| {
                 Duration::from_secs(seconds.into())
             }),
+        reports: reports(&file.spillway.reports, &mut findings),
         proc_sys: overrides
             .proc_sys
             .clone()
@@ -313,6 +318,30 @@ fn masquerade(file: &Configuration, marks: MarkRange, findings: &mut Findings<'_
         bit: bit.unwrap_or(default.bit),
         all: section.masquerade_all,
     }
+}
+
+fn reports(file: &file::Reports, findings: &mut Findings<'_>) -> Option<Reports> {
+    let text = match file.service.trim() {
+        "" => "kube-system/spillway",
+        "off" => return None,
+        text => text,
+    };
+    let service = text
+        .split_once('/')
+        .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty());
+    let Some((namespace, name)) = service.filter(|(_, name)| !name.contains('/')) else {
+        findings.wrong(
+            "spillway.reports.service",
+            format_args!("found {text:?}"),
+            "give NAMESPACE/NAME of the agents' Service, or \"off\"",
+        );
+        return None;
+    };
+    let key_file = file.key_file.as_deref().filter(|path| !path.is_empty());
+    Some(Reports {
+        service: ServiceId::new(namespace, name),
+        key_file: key_file.map(PathBuf::from),
+    })
 }
 
 fn pod_cidrs(text: &str, findings: &mut Findings<'_>) -> Vec<IpNet> {

@@ -4,15 +4,17 @@
 //! warning, never fatal; a value that does apply and is wrong is an error.
 
 mod address;
+pub mod annotations;
 mod check;
 mod file;
 mod settings;
 mod timeouts;
+mod tuning;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use settings::{Conntrack, IpvsTimeouts, Masquerade, Overrides, Settings};
+pub use settings::{Conntrack, IpvsTimeouts, Masquerade, Overrides, Reports, Settings};
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or knows Kubernetes' wire format or netlink's.
 
 mod cluster;
+mod hash;
 mod level;
 mod name;
 mod net;
@@ -10,6 +11,7 @@ mod scheduler;
 mod tuning;
 
 pub use cluster::{Conditions, Endpoint, EndpointSlice, Node, Service, ServicePort, SlicePort};
+pub use hash::{mix, stable_hash};
 pub use level::{Level, Weight, Weights};
 pub use name::{Origin, ServiceId, ServicePortId, SliceId};
 pub use net::{Family, Protocol};

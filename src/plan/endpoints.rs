@@ -63,18 +63,25 @@ fn listed<'a>(port: &ServicePort, family: Family, slices: &[&'a EndpointSlice]) 
         for target in ports {
             for endpoint in &slice.endpoints {
                 let key = (endpoint.ip, target.port);
-                // While a pod's address passes to a new pod both may be listed: the one on its
-                // way out must not hide the other.
-                // Nor may an endpoint of another cluster hide one of this.
-                let hides = endpoint.conditions.terminating || slice.cluster.is_some();
-                if hides && found.contains_key(&key) {
-                    continue;
+                let best = found.entry(key).or_insert((*slice, endpoint));
+                if merit(slice, endpoint) > merit(best.0, best.1) {
+                    *best = (*slice, endpoint);
                 }
-                found.insert(key, (*slice, endpoint));
             }
         }
     }
     found
+}
+
+/// Which of two listings of one address counts: that of this cluster, then the one that serves.
+/// While a pod's address passes to a new pod, or moves between slices, both may be listed.
+fn merit(slice: &EndpointSlice, endpoint: &Endpoint) -> (bool, bool, bool) {
+    let conditions = endpoint.conditions;
+    (
+        slice.cluster.is_none(),
+        conditions.ready,
+        conditions.serving,
+    )
 }
 
 /// An endpoint in its place; none if its level is not in use.

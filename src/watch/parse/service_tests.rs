@@ -258,3 +258,21 @@ fn an_address_that_the_node_needs_itself_is_not_taken_from_it() {
         assert_eq!(problems, ["spec.clusterIPs[0]"], "{ip}");
     }
 }
+
+#[test]
+fn annotations_tune_a_service() {
+    let (service, problems) = parse_object(json!({
+        "metadata": {"namespace": "default", "name": "web", "annotations": {
+            "spillway.io/routing": "spill",
+            "spillway.io/global": "yes",
+        }},
+        "spec": {"clusterIP": "10.96.0.1"},
+    }));
+    let service = service.unwrap();
+    assert_eq!(
+        service.tuning.routing.get(),
+        Some(&crate::model::Mode::Spill)
+    );
+    assert_eq!(service.global, crate::model::Said::Invalid);
+    assert_eq!(problems, ["metadata.annotations[spillway.io/global]"]);
+}

@@ -1,5 +1,6 @@
 //! The watches against an API server.
 
+mod multicluster;
 mod objects;
 mod outages;
 
@@ -33,17 +34,22 @@ impl Drop for Watching {
 
 impl Watching {
     async fn start(server: &Server) -> Self {
-        Self::by(client(&server.url(), None).await)
+        Self::start_looking(server, LOOK).await
     }
 
-    fn by(client: Client) -> Self {
+    /// With so much time between looks for kinds that are not there.
+    async fn start_looking(server: &Server, look: Duration) -> Self {
+        Self::by(client(&server.url(), None).await, look)
+    }
+
+    fn by(client: Client, look: Duration) -> Self {
         let (sender, events) = unbounded_channel();
         let problems = Arc::<Mutex<Vec<Problem>>>::default();
         let sink = Arc::clone(&problems);
         let task = tokio::spawn(async move {
             let events = |event| drop(sender.send(event));
             let problems = |problem: &Problem| sink.lock().unwrap().push(problem.clone());
-            run(client, "east-1", events, problems).await;
+            run_looking(client, "east-1", look, events, problems).await;
         });
         Self {
             events,
@@ -69,16 +75,18 @@ impl Watching {
         events
     }
 
-    /// The events until all three lists are complete.
+    /// The events until the lists of all kinds are complete.
     async fn listed(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..5 {
             let listed = |event: &Event| {
                 matches!(
                     event,
                     Event::Service(Change::Listed)
+                        | Event::Import(Change::Listed)
                         | Event::Slice(Change::Listed)
                         | Event::Node(Change::Listed)
+                        | Event::ClusterId(Change::Listed)
                 )
             };
             events.extend(self.until(listed).await);

@@ -142,7 +142,7 @@ async fn a_server_that_hangs_is_left_when_it_has_been_silent_for_too_long() {
         api.misbehave(Fault::on(Verb::Watch, resource, Action::Hang).times(2));
     }
     let begin = Instant::now();
-    let mut watching = Watching::by(impatient_client(&server.url(), SILENCE).await);
+    let mut watching = Watching::by(impatient_client(&server.url(), SILENCE).await, LOOK);
     let events = watching.listed().await;
     assert_eq!(applied_services(&events), ["web".to_owned()].into());
     // Twice the silence and two short waits, with time to spare for a busy machine.
@@ -158,7 +158,7 @@ async fn a_server_that_is_slow_but_within_its_time_is_waited_for() {
     let delay = Action::delay(Duration::from_secs(1));
     api.misbehave(Fault::on(Verb::Watch, "services", delay));
     let silence = Duration::from_secs(20);
-    let mut watching = Watching::by(impatient_client(&server.url(), silence).await);
+    let mut watching = Watching::by(impatient_client(&server.url(), silence).await, LOOK);
     let events = watching.listed().await;
     assert_eq!(applied_services(&events), ["web".to_owned()].into());
     assert_eq!(queries(&api.requests(), "services").len(), 1, "asked once");
@@ -197,7 +197,7 @@ async fn a_streamed_list_that_is_cut_short_is_streamed_again() {
     // Cut in the middle, and ended in good order as by a server that is shutting down.
     for end in ["", "0\r\n\r\n"] {
         let (url, asked) = half_lists(end).await;
-        let mut watching = Watching::by(client(&url, None).await);
+        let mut watching = Watching::by(client(&url, None).await, LOOK);
         for _ in 0..3 {
             watching.until(applies_service("web")).await;
         }

@@ -1,3 +1,5 @@
+mod levels;
+
 use super::*;
 use crate::model::example::*;
 use crate::model::{Level, Protocol, Service};
@@ -250,4 +252,19 @@ fn nodes_start_their_rounds_at_different_endpoints() {
         first_on("node-1"),
         "the order is steady on one node"
     );
+}
+
+#[test]
+fn of_two_listings_of_one_address_the_ready_one_counts_whichever_comes_last() {
+    let ready = endpoint("10.1.2.5", "a2", "a");
+    let mut stale = ready.clone();
+    stale.conditions = UNREADY;
+    let web = service("web", &["10.96.0.10"]);
+    for (first, second) in [(ready.clone(), stale.clone()), (stale, ready)] {
+        let slices = [
+            slice("web-1", "web", vec![first]),
+            slice("web-2", "web", vec![second]),
+        ];
+        assert_eq!(addresses(&plan_of(&web, &slices)), ["10.1.2.5"]);
+    }
 }

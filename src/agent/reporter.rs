@@ -1,0 +1,184 @@
+//! The core's end of the exchange of reports: gives out this node's demand, and turns the others'
+//! into budgets. Never waits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::pace::Pacer;
+use crate::capacity::{Key, Pod, Report};
+use crate::model::{Capacity, EndpointSlice, Family, ServiceId, ServicePortId};
+use crate::plan::{RealServer, ServicePlan};
+use crate::reports::{Asked, Local, News, Peers};
+use crate::snapshot::Snapshot;
+
+/// How often demand is given out and budgets are computed anew.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The core's end of the exchange.
+#[derive(Debug)]
+pub struct Reporter {
+    node: Arc<str>,
+    /// The agents' own Service.
+    service: ServiceId,
+    to: watch::Sender<Local>,
+    from: Receiver<Vec<News>>,
+    peers: Arc<Peers>,
+    /// The pods of this cluster that have a capacity, by virtual server.
+    pods: BTreeMap<Key, Vec<Pod>>,
+    heard: BTreeMap<Key, News>,
+    due: Option<Instant>,
+}
+
+impl Reporter {
+    /// Of the agent on this node, whose fellows are the endpoints of `service`.
+    pub fn new(
+        node: Arc<str>,
+        service: ServiceId,
+        to: watch::Sender<Local>,
+        from: Receiver<Vec<News>>,
+    ) -> Self {
+        Self {
+            node,
+            service,
+            to,
+            from,
+            peers: Arc::default(),
+            pods: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            due: None,
+        }
+    }
+
+    /// Counts the agents again, if their Service is among those that changed. Before anything is
+    /// arranged: the number decides what this node may use of a pod.
+    pub fn count(&mut self, touched: &BTreeSet<ServiceId>, snapshot: &Snapshot, pacer: &mut Pacer) {
+        if !touched.contains(&self.service) {
+            return;
+        }
+        let peers = Peers::of(&snapshot.slices(&self.service), &self.node);
+        if let Some(agents) = NonZeroU32::new(peers.agents()) {
+            pacer.controller_mut().peers(agents);
+        }
+        self.peers = Arc::new(peers);
+        let peers = self.peers.clone();
+        self.to.send_modify(|local| local.peers = peers);
+    }
+
+    /// Remembers the pods of a Service that have a capacity.
+    pub fn planned(&mut self, id: &ServiceId, plan: &ServicePlan, slices: &[&EndpointSlice]) {
+        let first = Key {
+            port: ServicePortId::first_of(id.clone()),
+            family: Family::V4,
+        };
+        let before: Vec<Key> = self
+            .pods
+            .range(first..)
+            .map(|(key, _)| key)
+            .take_while(|key| key.port.service == *id)
+            .cloned()
+            .collect();
+        for key in before {
+            self.pods.remove(&key);
+        }
+        for (port, ports) in plan {
+            for server in ports.servers.iter().filter(|server| server.has_capacity()) {
+                let key = Key {
+                    port: port.clone(),
+                    family: server.family,
+                };
+                let pods = server.reals.iter();
+                let pods = pods.filter_map(|real| pod(real, slices)).collect();
+                self.pods.insert(key, pods);
+            }
+        }
+    }
+
+    /// Once a second gives out what this node wants, and computes its budgets by that and what was
+    /// heard of the others; of what has just been heard at once.
+    pub fn tick(&mut self, pacer: &mut Pacer, zone: Option<&Arc<str>>, now: Instant) {
+        let mut fresh = Vec::new();
+        for news in self.from.try_iter().flatten() {
+            fresh.push(news.key.clone());
+            self.heard.insert(news.key.clone(), news);
+        }
+        if self.due.is_some_and(|due| now < due) {
+            for key in fresh {
+                self.share(&key, pacer, zone);
+            }
+            return;
+        }
+        self.due = Some(now + PERIOD);
+        let keys: Vec<Key> = pacer.controller().keys().cloned().collect();
+        self.heard.retain(|key, _| self.pods.contains_key(key));
+        for key in &keys {
+            self.share(key, pacer, zone);
+        }
+        let asked: Vec<Asked> = keys
+            .into_iter()
+            .map(|key| Asked {
+                demand: wants(pacer, &key),
+                capacity: self.capacity_here(&key),
+                key,
+            })
+            .collect();
+        self.to.send_if_modified(|local| {
+            // Nobody is woken for nothing.
+            let idle = asked.is_empty() && local.asked.is_empty();
+            local.zone = zone.cloned();
+            local.asked = asked;
+            !idle
+        });
+    }
+
+    /// Budgets count from when the summary came: if none comes any more, they end.
+    fn share(&self, key: &Key, pacer: &mut Pacer, zone: Option<&Arc<str>>) {
+        let (Some(news), Some(pods)) = (self.heard.get(key), self.pods.get(key)) else {
+            return;
+        };
+        let own = Report {
+            node: self.node.clone(),
+            zone: zone.cloned(),
+            demand: wants(pacer, key),
+        };
+        let budgets = news.summary.budgets(&own, pods);
+        pacer.controller_mut().share(key, &budgets, news.at);
+    }
+
+    fn capacity_here(&self, key: &Key) -> u32 {
+        let pods = self.pods.get(key).into_iter().flatten();
+        let here = pods.filter(|pod| pod.node.as_ref() == Some(&self.node));
+        here.fold(0, |sum, pod| sum.saturating_add(pod.capacity.get()))
+    }
+}
+
+fn wants(pacer: &Pacer, key: &Key) -> f64 {
+    let demand = pacer.controller().demand(key);
+    demand.map_or(0.0, |demand| demand.connections)
+}
+
+/// A pod of this cluster with a capacity that all nodes know. What is learned is a node's own.
+fn pod(real: &RealServer, slices: &[&EndpointSlice]) -> Option<Pod> {
+    let Capacity::Connections(capacity) = real.capacity else {
+        return None;
+    };
+    if real.cluster.is_some() {
+        return None;
+    }
+    let mut endpoints = slices
+        .iter()
+        .filter(|slice| slice.cluster.is_none())
+        .flat_map(|slice| &slice.endpoints);
+    let endpoint = endpoints.find(|endpoint| endpoint.ip == real.ip);
+    Some(Pod {
+        ip: real.ip,
+        port: real.port,
+        node: endpoint.and_then(|endpoint| endpoint.node.clone()),
+        zone: endpoint.and_then(|endpoint| endpoint.zone.clone()),
+        capacity,
+    })
+}

@@ -1,0 +1,242 @@
+//! What is known of one endpoint of a virtual server.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::fallback::Fallback;
+use super::gate::Gate;
+use super::learned::Learned;
+use super::number::nearest;
+use super::recent::{Answer, Moved, Recent};
+use super::threshold::{Situation, Threshold, Unit, unseen};
+use super::{Address, Adjustment, Count, Pace, nudge};
+use crate::model::{Capacity, Level};
+use crate::plan::{Limits, RealServer};
+
+/// What all endpoints of a virtual server have in common at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The constants.
+    pub pace: &'a Pace,
+    /// How many agents there are.
+    pub peers: f64,
+    /// Whether the budgets of the others' reports can be trusted.
+    pub reported: bool,
+    /// What counts against budgets.
+    pub unit: Unit,
+    /// Now.
+    pub now: Instant,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    pub address: Address,
+    pub level: Level,
+    pub cluster: Option<Arc<str>>,
+    /// Its rank's place, nearest first.
+    pub place: usize,
+    pub capacity: Capacity,
+    pub gate: Gate,
+    pub recent: Recent,
+    pub moved: Moved,
+    /// The plan's weight.
+    base: u32,
+    bucket: u8,
+    /// Since when it is in slow start.
+    since: Option<Instant>,
+    learned: Learned,
+    fallback: Fallback,
+    /// This node's part of the capacity by the reports of all nodes.
+    reported: Option<f64>,
+}
+
+impl Endpoint {
+    /// An endpoint that was not there before, at which the kernel counts this already.
+    pub fn new(real: &RealServer, count: Option<Count>, slow: bool, at: Moment<'_>) -> Self {
+        let recent = Recent::new(count, at.now);
+        let mut endpoint = Self {
+            address: (real.ip, real.port),
+            level: real.level,
+            cluster: real.cluster.clone(),
+            place: 0,
+            capacity: real.capacity,
+            gate: Gate::Open,
+            recent,
+            moved: Moved::default(),
+            base: real.weight,
+            bucket: 0,
+            since: slow.then_some(at.now),
+            learned: Learned::default(),
+            fallback: Fallback::new(0.0),
+            reported: None,
+        };
+        if !slow {
+            endpoint.fallback = Fallback::new(f64::from(endpoint.load(at.unit)));
+        }
+        endpoint
+    }
+
+    /// Takes over what a new plan says. Whether that changes its capacity.
+    pub fn replan(&mut self, real: &RealServer, place: usize) -> bool {
+        let changed = self.capacity != real.capacity;
+        self.level = real.level;
+        self.cluster.clone_from(&real.cluster);
+        self.place = place;
+        self.capacity = real.capacity;
+        self.base = real.weight;
+        changed
+    }
+
+    /// Gives it a threshold that is right for the last counts; `remembered` are the connections
+    /// that the kernel may have kept from an earlier life, where there are no counts.
+    pub fn close(&mut self, budget: u32, remembered: u32, at: Moment<'_>) {
+        let limits = match self.recent.count() {
+            Some(_) => self.situation(budget, at).limits(),
+            None => unseen(at.unit, budget, remembered),
+        };
+        self.gate = Gate::Threshold(Threshold::new(limits));
+    }
+
+    /// Takes new counts in.
+    pub fn see(&mut self, count: Option<&Count>, at: Moment<'_>) {
+        if !at.reported {
+            // The others fell silent: their last word is where the fallback starts.
+            if let Some(reported) = self.reported.take() {
+                self.fallback = Fallback::new(reported);
+            }
+        }
+        if self.slow(at) >= 1.0 {
+            self.since = None;
+        }
+        self.moved = count.map_or_else(Moved::default, |count| self.recent.see(count, at.now));
+        if let Some(answer) = self.moved.answer {
+            let at_limit = self.at_limit(at);
+            self.learn(answer, at_limit, at);
+        }
+    }
+
+    fn at_limit(&self, at: Moment<'_>) -> bool {
+        let load = f64::from(self.load(at.unit));
+        self.budget(at)
+            .is_some_and(|budget| load >= 0.9 * f64::from(budget))
+            || matches!(self.gate, Gate::Threshold(threshold) if threshold.is_full())
+    }
+
+    fn learn(&mut self, answer: Answer, at_limit: bool, at: Moment<'_>) {
+        match self.capacity {
+            Capacity::Auto => self.learned.learn(answer, at_limit),
+            // Who speaks UDP may be meant not to answer.
+            Capacity::Connections(_) if answer == Answer::None && at.unit == Unit::Flows => {}
+            Capacity::Connections(capacity) if !at.reported => {
+                let capacity = f64::from(capacity.get());
+                self.fallback.learn(answer, at_limit, capacity, at.peers);
+            }
+            Capacity::Connections(_) | Capacity::Unlimited => {}
+        }
+    }
+
+    /// Takes this node's part of its capacity; none: nobody said. The first word counts at once,
+    /// later ones are smoothed, since every report lags.
+    pub fn share(&mut self, part: Option<f64>) {
+        self.reported = part.map(|part| {
+            self.reported
+                .map_or(part, |before| before + (part - before) / 2.0)
+        });
+    }
+
+    /// The capacity, as a number.
+    pub fn most(&self) -> Option<f64> {
+        match self.capacity {
+            Capacity::Unlimited => None,
+            Capacity::Connections(most) => Some(f64::from(most.get())),
+            Capacity::Auto => Some(self.learned.get()),
+        }
+    }
+
+    /// This node's part of the capacity. What is learned is this node's part already.
+    pub fn part(&self, at: Moment<'_>) -> Option<f64> {
+        let most = self.most()?;
+        Some(match (self.capacity, at.reported) {
+            (Capacity::Auto, _) => most,
+            (_, true) => self.reported.unwrap_or(most / at.peers).min(most),
+            (_, false) => self.fallback.of(most, at.peers),
+        })
+    }
+
+    /// How much of its part it may have in its slow start, 0 to 1.
+    pub fn slow(&self, at: Moment<'_>) -> f64 {
+        let Some(since) = self.since else {
+            return 1.0;
+        };
+        let elapsed = at.now.saturating_duration_since(since).as_secs_f64();
+        let whole = at.pace.slow_start.as_secs_f64();
+        if elapsed >= whole {
+            return 1.0;
+        }
+        let from = at.pace.slow_start_from;
+        from + (1.0 - from) * elapsed / whole
+    }
+
+    /// Connections at a time that it may have from this node now, at least 1.
+    pub fn budget(&self, at: Moment<'_>) -> Option<u32> {
+        self.part(at)
+            .map(|part| nearest(part * self.slow(at)).max(1))
+    }
+
+    /// What counts against its budget.
+    pub fn load(&self, unit: Unit) -> u32 {
+        self.recent.count().map_or(0, |count| match unit {
+            Unit::Connections => count.active,
+            Unit::Flows => count.total(),
+        })
+    }
+
+    /// What its threshold depends on, with this budget.
+    pub fn situation(&self, budget: u32, at: Moment<'_>) -> Situation {
+        let (active, inactive) = self
+            .recent
+            .count()
+            .map_or((0, 0), |count| (count.active, count.inactive));
+        Situation {
+            unit: at.unit,
+            budget,
+            active,
+            inactive,
+            peak: self.moved.peak,
+            arrivals: self.moved.arrivals,
+            endings: self.moved.endings,
+        }
+    }
+
+    /// Its use of late for its weight, and its bucket.
+    pub fn used(&self) -> (f64, u8) {
+        (self.recent.used / f64::from(self.base.max(1)), self.bucket)
+    }
+
+    /// Puts it into a bucket.
+    pub fn nudge(&mut self, bucket: u8) {
+        self.bucket = bucket;
+    }
+
+    /// The weight that the kernel shall hold.
+    pub fn weight(&self) -> u32 {
+        match self.gate {
+            Gate::Last { lowered: true } => 1,
+            Gate::Open | Gate::Threshold(_) | Gate::Last { lowered: false } => {
+                nudge::weight(self.base, self.bucket)
+            }
+        }
+    }
+
+    /// What the kernel shall hold, with these limits.
+    pub fn adjustment(&self, limits: Limits) -> Adjustment {
+        let (ip, port) = self.address;
+        Adjustment {
+            ip,
+            port,
+            weight: self.weight(),
+            limits,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! From what the control loop knows to what people are told.
+
+use super::endpoint::{Endpoint, Moment};
+use super::gate::Gate;
+use super::number::{nearest, up};
+use super::server::{Rank, Server, Sum};
+use super::{Count, EndpointState, Pace, RankState, Standing, StandingEndpoint, StandingRank};
+
+impl Server {
+    /// How it stood at its last tick.
+    pub fn standing(&self, pace: &Pace, peers: f64) -> Standing {
+        let Some(ticked) = self.ticked else {
+            return Standing::default();
+        };
+        let at = self.moment(pace, peers, ticked);
+        let used: f64 = self.endpoints.iter().map(|one| one.recent.used).sum();
+        let ranks = self.ranks.iter().enumerate();
+        Standing {
+            ranks: ranks
+                .map(|(place, rank)| self.rank(place, rank, used, at))
+                .collect(),
+            spilling: self.is_spilling(),
+            spilled: self.spilled,
+            saturated: self.saturated,
+            demand: self.demand.connections,
+            lift: self.lift.factor(),
+            reported: at.reported,
+        }
+    }
+
+    fn rank(&self, place: usize, rank: &Rank, used: f64, at: Moment<'_>) -> StandingRank {
+        let members = || self.endpoints.iter().filter(|one| one.place == place);
+        let sum = Sum::of(members(), at);
+        let mut endpoints: Vec<StandingEndpoint> =
+            members().map(|one| self.endpoint(one, used, at)).collect();
+        endpoints.sort_by_key(|endpoint| (endpoint.ip, endpoint.port));
+        let state = state(rank, &sum);
+        let primary = sum
+            .budget
+            .is_none_or(|budget| budget >= self.demand.connections * at.pace.primary);
+        let used_here: f64 = members().map(|one| one.recent.used).sum();
+        StandingRank {
+            rank: u8::try_from(place).unwrap_or(u8::MAX),
+            level: rank.level,
+            cluster: rank.cluster.clone(),
+            endpoints,
+            state,
+            reason: self.reason(place, state, primary, &sum, at.pace.leave),
+            primary,
+            budget: sum.budget.map(nearest),
+            load: nearest(sum.load),
+            per_second: sum.per_second,
+            share: part(used_here, used),
+        }
+    }
+
+    fn endpoint(&self, endpoint: &Endpoint, used: f64, at: Moment<'_>) -> StandingEndpoint {
+        let (ip, port) = endpoint.address;
+        let count = endpoint.recent.count();
+        let budget = endpoint.budget(at);
+        StandingEndpoint {
+            ip,
+            port,
+            weight: endpoint.weight(),
+            limits: endpoint.gate.limits(),
+            capacity: endpoint.most().map(nearest),
+            budget,
+            active: count.map_or(0, |count: &Count| count.active),
+            inactive: count.map_or(0, |count| count.inactive),
+            per_second: endpoint.recent.per_second,
+            share: part(endpoint.recent.used, used),
+            state: match endpoint.gate {
+                Gate::Threshold(_)
+                    if budget.is_some_and(|most| endpoint.load(self.unit) >= most) =>
+                {
+                    EndpointState::Full
+                }
+                Gate::Last { lowered: true } => EndpointState::LastResort,
+                _ if budget.is_some() && endpoint.slow(at) < 1.0 => {
+                    let percent = nearest(endpoint.slow(at) * 100.0);
+                    EndpointState::SlowStart(u8::try_from(percent).unwrap_or(100))
+                }
+                _ => EndpointState::Open,
+            },
+        }
+    }
+
+    fn reason(
+        &self,
+        place: usize,
+        state: RankState,
+        primary: bool,
+        sum: &Sum,
+        leave: f64,
+    ) -> String {
+        let load = nearest(sum.load);
+        let of = sum.budget.map_or_else(
+            || "any number".to_owned(),
+            |budget| nearest(budget).to_string(),
+        );
+        let mut reason = match state {
+            RankState::Idle => format!("no connections, room for {of}"),
+            RankState::Serving => format!("{load} of {of} connections"),
+            RankState::Saturated if place + 1 == self.ranks.len() => {
+                format!("{load} of {of} connections, and takes what nobody else has room for")
+            }
+            RankState::Saturated if sum.budget.is_some_and(|budget| sum.load < budget) => {
+                format!("{load} of {of} connections, but more came at once than it had room for")
+            }
+            RankState::Saturated => format!("{load} of {of} connections: full"),
+            RankState::Recovering => format!(
+                "{load} of {of} connections: was full, and is not below {} % for long",
+                up(leave * 100.0)
+            ),
+            RankState::SlowStart => format!(
+                "{load} of {of} connections, {} of {} endpoints are new",
+                sum.slow, sum.count
+            ),
+        };
+        if !primary {
+            reason.push_str("; too small for the demand, serves what it can");
+        }
+        if self.lift.factor() > 1.0 {
+            let percent = nearest(self.lift.factor() * 100.0);
+            reason += "; everything is full, so that everybody gets ";
+            reason += &percent.to_string();
+            reason += " %";
+        }
+        reason
+    }
+}
+
+fn state(rank: &Rank, sum: &Sum) -> RankState {
+    if let Some(state) = rank.saturation.state() {
+        return state;
+    }
+    if sum.load <= 0.0 && sum.new == 0 {
+        RankState::Idle
+    } else if sum.slow > 0 {
+        RankState::SlowStart
+    } else {
+        RankState::Serving
+    }
+}
+
+fn part(of: f64, all: f64) -> f64 {
+    if all > 0.0 { of / all } else { 0.0 }
+}

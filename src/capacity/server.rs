@@ -1,0 +1,410 @@
+//! The control loop of one virtual server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::endpoint::{Endpoint, Moment};
+use super::gate::Gate;
+use super::lift::Lift;
+use super::number::up;
+use super::recent::weight;
+use super::saturation::Saturation;
+use super::threshold::{Edit, Unit};
+use super::{Address, Adjustment, Budgets, Count, Demand, Pace, nudge};
+use crate::model::{Level, Protocol, Scheduler};
+use crate::plan::{RealServer, Style, VirtualServer};
+
+/// The kernel forgets an established connection after so long without a packet, and with the last
+/// connection a real server that was deleted (`IP_VS_TCP_S_ESTABLISHED`).
+const TRASH: Duration = Duration::from_mins(15);
+/// How slowly the demand falls that others hear of.
+const DEMAND: Duration = Duration::from_secs(5);
+
+/// The control loop of one virtual server.
+#[derive(Debug)]
+pub struct Server {
+    pub(super) unit: Unit,
+    pub(super) style: Style,
+    scheduler: Scheduler,
+    shed: bool,
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) ranks: Vec<Rank>,
+    pub(super) lift: Lift,
+    pub(super) demand: Demand,
+    pub(super) spilled: u64,
+    pub(super) saturated: Duration,
+    /// What real servers counted that are gone, and when they went.
+    departed: BTreeMap<Address, (u32, Instant)>,
+    budgets: Option<Instant>,
+    /// When it was arranged first, or its last tick.
+    pub(super) ticked: Option<Instant>,
+    fast: bool,
+}
+
+/// One rank.
+#[derive(Clone, Debug)]
+pub struct Rank {
+    pub(super) level: Level,
+    /// The cluster of all its endpoints, if it is one other.
+    pub(super) cluster: Option<Arc<str>>,
+    pub(super) saturation: Saturation,
+}
+
+impl Server {
+    pub fn new(protocol: Protocol) -> Self {
+        Self {
+            unit: match protocol {
+                Protocol::Udp => Unit::Flows,
+                Protocol::Tcp | Protocol::Sctp => Unit::Connections,
+            },
+            style: Style::default(),
+            scheduler: Scheduler::default(),
+            shed: false,
+            endpoints: Vec::new(),
+            ranks: Vec::new(),
+            lift: Lift::default(),
+            demand: Demand::default(),
+            spilled: 0,
+            saturated: Duration::ZERO,
+            departed: BTreeMap::new(),
+            budgets: None,
+            ticked: None,
+            fast: false,
+        }
+    }
+
+    pub(super) fn moment<'a>(&self, pace: &'a Pace, peers: f64, now: Instant) -> Moment<'a> {
+        let reported = self
+            .budgets
+            .is_some_and(|at| now.saturating_duration_since(at) < pace.budgets_last);
+        Moment {
+            pace,
+            peers,
+            reported,
+            unit: self.unit,
+            now,
+        }
+    }
+
+    /// Takes a plan, and writes weights and limits into it.
+    pub fn arrange(&mut self, plan: &mut VirtualServer, adopted: &[Count], at: Moment<'_>) {
+        let first = self.ticked.is_none();
+        self.ticked.get_or_insert(at.now);
+        self.style = plan.style;
+        self.scheduler = plan.scheduler;
+        self.shed = plan.shed;
+        let places = places(plan);
+        self.rerank(plan, &places);
+
+        let adopted: BTreeMap<Address, &Count> = adopted
+            .iter()
+            .map(|count| (count.address(), count))
+            .collect();
+        let mut before: BTreeMap<Address, Endpoint> = std::mem::take(&mut self.endpoints)
+            .into_iter()
+            .map(|endpoint| (endpoint.address, endpoint))
+            .collect();
+        let last = self.ranks.len().saturating_sub(1);
+        for (real, place) in plan.reals.iter().zip(&places) {
+            let address = (real.ip, real.port);
+            let known = before.remove(&address);
+            let mut fresh = known.is_none();
+            let mut endpoint = known.unwrap_or_else(|| {
+                let count = adopted.get(&address).map(|count| **count);
+                // What the kernel served before this agent started is not new.
+                let slow = !(first && count.is_some());
+                Endpoint::new(real, count, slow, at)
+            });
+            fresh |= endpoint.replan(real, *place);
+            if !self.nudges() {
+                endpoint.nudge(0);
+            }
+            let remembered = self.departed.remove(&address).map_or(0, |(total, _)| total);
+            match (endpoint.budget(at), endpoint.gate) {
+                (None, _) => endpoint.gate = Gate::Open,
+                (Some(_), Gate::Last { .. }) if *place == last && !plan.shed => {}
+                (Some(_), _) if *place == last && !plan.shed => {
+                    endpoint.gate = Gate::Last { lowered: false };
+                }
+                // The next tick moves it.
+                (Some(_), Gate::Threshold(_)) if !fresh => {}
+                (Some(budget), _) => endpoint.close(budget, remembered, at),
+            }
+            self.endpoints.push(endpoint);
+        }
+        self.lower(at);
+        self.remember(before.into_values(), at.now);
+
+        for (real, endpoint) in plan.reals.iter_mut().zip(&self.endpoints) {
+            real.weight = endpoint.weight();
+            real.limits = endpoint.gate.limits();
+        }
+    }
+
+    /// Keeps the counts of those that are gone: the kernel keeps them, too, and gives them back to
+    /// a real server that returns.
+    fn remember(&mut self, gone: impl Iterator<Item = Endpoint>, now: Instant) {
+        for endpoint in gone {
+            let total = endpoint.recent.count().map_or(0, Count::total);
+            self.departed.insert(endpoint.address, (total, now));
+        }
+        self.departed
+            .retain(|_, (total, at)| *total > 0 && now.saturating_duration_since(*at) < TRASH);
+    }
+
+    /// A rank goes on as it was if it has the same level and cluster.
+    fn rerank(&mut self, plan: &VirtualServer, places: &[usize]) {
+        let before = std::mem::take(&mut self.ranks);
+        let count = places.iter().max().map_or(0, |last| last + 1);
+        for place in 0..count {
+            let members: Vec<&RealServer> = plan
+                .reals
+                .iter()
+                .zip(places)
+                .filter(|(_, of)| **of == place)
+                .map(|(real, _)| real)
+                .collect();
+            let Some(member) = members.first() else {
+                continue;
+            };
+            let same = members.iter().all(|real| real.cluster == member.cluster);
+            let cluster = member.cluster.clone().filter(|_| same);
+            let known = before
+                .iter()
+                .find(|rank| rank.level == member.level && rank.cluster == cluster);
+            self.ranks.push(Rank {
+                level: member.level,
+                cluster,
+                saturation: known.map(|rank| rank.saturation).unwrap_or_default(),
+            });
+        }
+    }
+
+    /// Whether ties go to the head of the list, and the weights leave room to do something about
+    /// it.
+    fn nudges(&self) -> bool {
+        self.style == Style::Ladder && self.scheduler == Scheduler::ShortestExpectedDelay
+    }
+
+    /// This node's part of each endpoint's capacity.
+    pub fn share(&mut self, budgets: &Budgets, now: Instant) {
+        self.budgets = Some(now);
+        for endpoint in &mut self.endpoints {
+            let part = budgets.of.get(&endpoint.address).copied();
+            endpoint.share(part);
+        }
+    }
+
+    /// What to change, now that the kernel counts this.
+    pub fn tick(&mut self, counts: &[Count], at: Moment<'_>) -> Vec<Adjustment> {
+        let counts: BTreeMap<Address, &Count> = counts
+            .iter()
+            .map(|count| (count.address(), count))
+            .collect();
+        let held: Vec<Adjustment> = self.endpoints.iter().map(held).collect();
+        for endpoint in &mut self.endpoints {
+            endpoint.see(counts.get(&endpoint.address).copied(), at);
+        }
+        let since = self.ticked.replace(at.now).unwrap_or(at.now);
+        self.measure(at.now.saturating_duration_since(since), at);
+        self.lower(at);
+        self.nudge();
+        let factor = self.lift.factor();
+        let mut adjustments = Vec::new();
+        for (endpoint, held) in self.endpoints.iter_mut().zip(held) {
+            if !counts.contains_key(&endpoint.address) {
+                continue;
+            }
+            let edit = follow(endpoint, factor, at);
+            if let Edit::Reopen(first) = edit {
+                adjustments.push(endpoint.adjustment(first));
+            }
+            let wanted = endpoint.adjustment(endpoint.gate.limits());
+            if edit != Edit::None || wanted != held {
+                adjustments.push(wanted);
+            }
+        }
+        adjustments
+    }
+
+    /// Takes the load of the ranks and of all together in.
+    fn measure(&mut self, elapsed: Duration, at: Moment<'_>) {
+        let last = self.ranks.len().saturating_sub(1);
+        let mut closed_before = false;
+        for place in 0..self.ranks.len() {
+            let sum = Sum::of(self.endpoints.iter().filter(|one| one.place == place), at);
+            if closed_before || (self.style == Style::Ladder && place > 0) {
+                self.spilled += sum.new;
+            }
+            closed_before |= sum.closed > 0;
+            if let (Some(budget), Some(rank)) = (sum.budget, self.ranks.get_mut(place)) {
+                let closed = place != last && sum.closed == sum.count;
+                rank.saturation.see(sum.load, budget, closed, at.pace);
+            }
+        }
+        if self.is_spilling() {
+            self.saturated += elapsed;
+        }
+
+        let all = Sum::of(self.endpoints.iter(), at);
+        // Who sheds load keeps to the budgets.
+        let whole = all.part.filter(|_| !self.shed).unwrap_or(f64::INFINITY);
+        self.lift.see(all.load, whole, at.pace);
+        let falls = (all.load - self.demand.connections) * weight(elapsed, DEMAND);
+        self.demand = Demand {
+            connections: all.load.max(self.demand.connections + falls),
+            per_second: all.per_second,
+        };
+        self.fast = self.endpoints.iter().any(|endpoint| {
+            let soon = 2.0 * endpoint.recent.per_second * at.pace.tick.as_secs_f64();
+            matches!(endpoint.gate, Gate::Threshold(_))
+                && endpoint
+                    .budget(at)
+                    .is_some_and(|budget| soon >= f64::from(budget))
+        });
+    }
+
+    /// Whether a rank before the last is saturated.
+    pub fn is_spilling(&self) -> bool {
+        let nearer = self
+            .ranks
+            .split_last()
+            .map_or(&[][..], |(_, nearer)| nearer);
+        nearer.iter().any(|rank| rank.saturation.is_saturated())
+    }
+
+    /// Endpoints of the last rank at their budget get the least weight for as long as anybody has
+    /// room; by hash they get what they get, or clients would not stay where they are.
+    fn lower(&mut self, at: Moment<'_>) {
+        let room = !self.lift.is_full() && self.scheduler != Scheduler::MaglevHash;
+        for endpoint in &mut self.endpoints {
+            let load = f64::from(endpoint.load(at.unit));
+            let budget = endpoint.budget(at);
+            if let (Gate::Last { lowered }, Some(budget)) = (&mut endpoint.gate, budget) {
+                let bound = if *lowered {
+                    at.pace.leave
+                } else {
+                    at.pace.enter
+                };
+                *lowered = room && load >= f64::from(budget) * bound;
+            }
+        }
+    }
+
+    /// Puts the endpoints of each rank that see few connections at a time in the order of their
+    /// use: where there are many, `sed` balances by itself.
+    fn nudge(&mut self) {
+        if !self.nudges() {
+            return;
+        }
+        for place in 0..self.ranks.len() {
+            let mut members: Vec<&mut Endpoint> = self
+                .endpoints
+                .iter_mut()
+                .filter(|endpoint| endpoint.place == place)
+                .collect();
+            let load: u64 = members
+                .iter()
+                .map(|endpoint| u64::from(endpoint.load(self.unit)))
+                .sum();
+            let new: u64 = members.iter().map(|endpoint| endpoint.moved.new).sum();
+            if new == 0 || load >= 2 * members.len() as u64 {
+                continue;
+            }
+            let used: Vec<(f64, u8)> = members.iter().map(|endpoint| endpoint.used()).collect();
+            for (endpoint, bucket) in members.iter_mut().zip(nudge::buckets(&used)) {
+                endpoint.nudge(bucket);
+            }
+        }
+    }
+
+    /// How long after a tick the next is due.
+    pub fn delay(&self, pace: &Pace) -> Duration {
+        if self.fast {
+            pace.fast_tick.min(pace.tick)
+        } else {
+            pace.tick
+        }
+    }
+}
+
+/// What the kernel holds for an endpoint.
+fn held(endpoint: &Endpoint) -> Adjustment {
+    endpoint.adjustment(endpoint.gate.limits())
+}
+
+/// Moves the threshold of an endpoint, if it has one.
+fn follow(endpoint: &mut Endpoint, factor: f64, at: Moment<'_>) -> Edit {
+    let Some(budget) = endpoint.budget(at) else {
+        return Edit::None;
+    };
+    let situation = endpoint.situation(up(f64::from(budget) * factor), at);
+    match &mut endpoint.gate {
+        Gate::Threshold(threshold) => threshold.follow(&situation),
+        Gate::Open | Gate::Last { .. } => Edit::None,
+    }
+}
+
+/// The place of each real server's rank, without gaps. Where weights mean shares, ranks are levels.
+fn places(plan: &VirtualServer) -> Vec<usize> {
+    let rank = |real: &RealServer| match plan.style {
+        Style::Ladder => (real.rank, None),
+        Style::Share => (0, Some(real.level)),
+    };
+    let ranks: BTreeSet<(u8, Option<Level>)> = plan.reals.iter().map(rank).collect();
+    plan.reals
+        .iter()
+        .map(|real| ranks.range(..rank(real)).count())
+        .collect()
+}
+
+/// Endpoints together.
+#[derive(Clone, Copy, Debug)]
+pub struct Sum {
+    pub count: usize,
+    pub load: f64,
+    /// Their budgets. None if any is unlimited.
+    pub budget: Option<f64>,
+    /// Their budgets without slow start. None if any is unlimited.
+    pub part: Option<f64>,
+    pub new: u64,
+    pub per_second: f64,
+    /// How many met their threshold since the last tick, as far as is known.
+    pub closed: usize,
+    /// How many are in slow start.
+    pub slow: usize,
+}
+
+impl Sum {
+    pub fn of<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, at: Moment<'_>) -> Self {
+        let mut sum = Self {
+            count: 0,
+            load: 0.0,
+            budget: Some(0.0),
+            part: Some(0.0),
+            new: 0,
+            per_second: 0.0,
+            closed: 0,
+            slow: 0,
+        };
+        for endpoint in endpoints {
+            sum.count += 1;
+            sum.load += f64::from(endpoint.load(at.unit));
+            let budget = endpoint.budget(at).map(f64::from);
+            sum.budget = sum.budget.zip(budget).map(|(sum, one)| sum + one);
+            sum.part = sum
+                .part
+                .zip(endpoint.part(at))
+                .map(|(sum, one)| sum + one.max(1.0));
+            sum.new += endpoint.moved.new;
+            sum.per_second += endpoint.recent.per_second;
+            if let Gate::Threshold(threshold) = endpoint.gate {
+                let met = endpoint.moved.peak >= threshold.limits().upper;
+                sum.closed += usize::from(met || threshold.is_full());
+            }
+            sum.slow += usize::from(endpoint.budget(at).is_some() && endpoint.slow(at) < 1.0);
+        }
+        sum
+    }
+}
