@@ -45,7 +45,7 @@ fn run(figures: &mut Figures) -> Result<()> {
             .map_err(|trouble| anyhow!(trouble))?;
         Core::new(
             syncer,
-            Pacer::new(Pace::default()),
+            Pacer::new(Pace::default(), "node-0"),
             cluster::here(),
             Ears(sender),
         )

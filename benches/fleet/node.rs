@@ -154,9 +154,9 @@ impl Node {
         Self {
             place,
             alive: true,
+            agent: Controller::new(rhythm).on(&here.node),
             here,
             pace: rhythm,
-            agent: Controller::new(rhythm),
             peers: NonZeroU32::MIN,
             seats: backends.iter().map(Seat::new).collect(),
         }
@@ -187,7 +187,7 @@ impl Node {
 
     /// The agent is killed and starts again; the kernel goes on.
     pub fn restart(&mut self, backends: &[Backend], now: Instant) {
-        self.agent = Controller::new(self.pace);
+        self.agent = Controller::new(self.pace).on(&self.here.node);
         self.agent.peers(self.peers);
         for (number, backend) in backends.iter().enumerate() {
             self.program(number, backend, now);

@@ -14,6 +14,8 @@ use super::pace::Pacer;
 use super::reporter::Reporter;
 use crate::model::{Node, ServiceId};
 use crate::plan::{Here, ServicePlan, plan};
+use crate::serve::routes::PortRoutes;
+use crate::serve::{Ask, Knows};
 use crate::snapshot::Snapshot;
 use crate::sync::{Platform, Sent, Syncer};
 use crate::watch::Event;
@@ -54,10 +56,19 @@ pub struct Report {
     pub sent: Sent,
 }
 
-/// The sending end: how the watches feed the core, and how it is stopped.
+/// What arrives in the inbox.
+#[derive(Debug)]
+enum Message {
+    Event(Event),
+    Ask(Ask),
+    /// Wakes the core, which looks whether it is to stop.
+    Stop,
+}
+
+/// The sending end: how the watches feed the core, how it is asked, and how it is stopped.
 #[derive(Clone, Debug)]
 pub struct Feed {
-    events: mpsc::Sender<Option<Event>>,
+    messages: mpsc::Sender<Message>,
     stopping: Arc<AtomicBool>,
     /// Closed when the inbox is gone.
     alive: watch::Sender<()>,
@@ -66,17 +77,17 @@ pub struct Feed {
 impl Feed {
     /// A feed, and the inbox that belongs to it.
     pub fn new() -> (Self, Inbox) {
-        let (sender, events) = mpsc::channel();
+        let (sender, messages) = mpsc::channel();
         let (alive, lifeline) = watch::channel(());
         let stopping = Arc::new(AtomicBool::new(false));
         let inbox = Inbox {
-            events,
+            messages,
             stopping: stopping.clone(),
             _lifeline: lifeline,
         };
         (
             Self {
-                events: sender,
+                messages: sender,
                 stopping,
                 alive,
             },
@@ -87,13 +98,18 @@ impl Feed {
     /// Hands over an event. After a stop it is dropped.
     pub fn send(&self, event: Event) {
         // A core that has ended needs no more events.
-        let _ = self.events.send(Some(event));
+        let _ = self.messages.send(Message::Event(event));
+    }
+
+    /// Asks the core something. After a stop there is no answer: the way back is closed.
+    pub fn ask(&self, ask: Ask) {
+        let _ = self.messages.send(Message::Ask(ask));
     }
 
     /// Asks the core to end when it has finished the round it is in.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        let _ = self.events.send(None);
+        let _ = self.messages.send(Message::Stop);
     }
 
     /// Waits until the core has ended.
@@ -105,7 +121,7 @@ impl Feed {
 /// The receiving end.
 #[derive(Debug)]
 pub struct Inbox {
-    events: Receiver<Option<Event>>,
+    messages: Receiver<Message>,
     stopping: Arc<AtomicBool>,
     _lifeline: watch::Receiver<()>,
 }
@@ -115,26 +131,22 @@ impl Inbox {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Waits for an event, at most until `deadline`; then takes all that have arrived. Several
+    /// Waits for a message, at most until `deadline`; then takes all that have arrived. Several
     /// changes of one object in a burst so become one.
-    fn receive(&self, deadline: Option<Instant>) -> Vec<Event> {
+    fn receive(&self, deadline: Option<Instant>) -> Vec<Message> {
         let first = match deadline {
             Some(at) => self
-                .events
+                .messages
                 .recv_timeout(at.saturating_duration_since(Instant::now())),
             None => self
-                .events
+                .messages
                 .recv()
                 .map_err(|_| RecvTimeoutError::Disconnected),
         };
         if matches!(first, Err(RecvTimeoutError::Disconnected)) {
             self.stopping.store(true, Ordering::Relaxed);
         }
-        first
-            .into_iter()
-            .chain(self.events.try_iter())
-            .flatten()
-            .collect()
+        first.into_iter().chain(self.messages.try_iter()).collect()
     }
 }
 
@@ -190,11 +202,18 @@ impl<P: Platform, O: Observer> Core<P, O> {
     fn turn(&mut self, inbox: &Inbox) {
         let deadlines = self.syncer.deadline().into_iter();
         let deadline = deadlines.chain(self.pacer.deadline()).min();
-        let events = inbox.receive(deadline);
-        let any = !events.is_empty();
-        for event in events {
-            self.observer.arrived(&event);
-            self.take(event);
+        let mut asked = Vec::new();
+        let mut any = false;
+        for message in inbox.receive(deadline) {
+            match message {
+                Message::Event(event) => {
+                    any = true;
+                    self.observer.arrived(&event);
+                    self.take(event);
+                }
+                Message::Ask(ask) => asked.push(ask),
+                Message::Stop => {}
+            }
         }
         // Before everything has been listed, what is missing may just not have arrived.
         if self.snapshot.is_complete() {
@@ -207,6 +226,10 @@ impl<P: Platform, O: Observer> Core<P, O> {
                 reporter.tick(&mut self.pacer, self.here.zone.as_ref(), Instant::now());
             }
             self.pacer.tick(&mut self.syncer, Instant::now());
+        }
+        // Connections go before curiosity, and the answer is what the kernel now holds.
+        for ask in asked {
+            ask.answer(self);
         }
     }
 
@@ -297,6 +320,22 @@ impl<P: Platform, O: Observer> Core<P, O> {
             .service(id)
             .map(|service| plan(service, &self.snapshot.slices(id), &self.here))
             .unwrap_or_default()
+    }
+}
+
+impl<P: Platform, O> Knows for Core<P, O> {
+    fn names(&self) -> Vec<ServiceId> {
+        self.snapshot.names()
+    }
+
+    fn routes(&mut self, service: &ServiceId) -> Vec<PortRoutes> {
+        match self.snapshot.service(service) {
+            Some(known) => {
+                let plan = plan(known, &self.snapshot.slices(service), &self.here);
+                super::routes::planned(&plan)
+            }
+            None => Vec::new(),
+        }
     }
 }
 

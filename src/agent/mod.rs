@@ -13,8 +13,10 @@ mod core;
 mod pace;
 mod prepare;
 mod reporter;
+mod routes;
 mod status;
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -26,8 +28,9 @@ use tracing::{info, warn};
 use crate::capacity::Pace;
 use crate::config::Settings;
 use crate::plan::Here;
-use crate::reports::{self, Keys, Local};
-use crate::serve::{self, Health, Metrics};
+use crate::reports::{self, Keys};
+use crate::serve::events::{Happening, Teller, Writer};
+use crate::serve::{self, Health, Local, Metrics};
 use crate::sync::{Linux, Syncer};
 use crate::watch;
 pub use core::{Core, Feed, Inbox, Observer, Report};
@@ -61,11 +64,14 @@ pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()>
         ..Here::default()
     };
 
-    let pacer = Pacer::new(Pace {
-        tick: settings.tick,
-        slow_start: settings.slow_start,
-        ..Pace::default()
-    });
+    let pacer = Pacer::new(
+        Pace {
+            tick: settings.tick,
+            slow_start: settings.slow_start,
+            ..Pace::default()
+        },
+        &settings.node,
+    );
     let (reporter, exchange) = reports(settings)?.unzip();
     let (feed, inbox) = Feed::new();
     let core = thread::Builder::new()
@@ -98,7 +104,7 @@ fn reports(settings: &Settings) -> anyhow::Result<Option<(Reporter, impl Future<
             .with_context(|| format!("spillway.reports.keyFile: {}", path.display()))?,
         None => Keys::default(),
     };
-    let (give, given) = tokio::sync::watch::channel(Local::default());
+    let (give, given) = tokio::sync::watch::channel(reports::Local::default());
     let (tell, told) = mpsc::sync_channel(WAITING);
     let node: Arc<str> = settings.node.as_str().into();
     let reporter = Reporter::new(node.clone(), wanted.service.clone(), give, told);
@@ -116,16 +122,33 @@ async fn serve_and_watch(
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
+    let local = local(settings.socket.as_deref())?;
     let client = watch::client(kubeconfig).await.context("no API server")?;
     info!(node = settings.node, "watching");
 
+    let (teller, told) = Teller::new(metrics.clone());
+    let events = Writer::new(client.clone(), &settings.node, metrics.clone()).run(told);
     let problems = metrics.clone();
     let watches = watch::run(
         client,
         &settings.node,
         |event| feed.send(event),
-        move |problem| problems.problem(problem.kind),
+        move |problem| {
+            problems.problem(problem.kind);
+            if let Some(happening) = Happening::of(problem, None) {
+                teller.tell(happening);
+            }
+        },
     );
+    let asked = async {
+        match local {
+            Some(local) => {
+                let feed = feed.clone();
+                local.serve(move |ask| feed.ask(ask)).await;
+            }
+            None => std::future::pending().await,
+        }
+    };
     let hard = settings.bind_hard_fail;
     let probed = async {
         match settings.healthz {
@@ -152,6 +175,8 @@ async fn serve_and_watch(
     tokio::select! {
         () = exchanged => Ok(()),
         () = watches => Err(anyhow!("the watches have ended")),
+        () = events => Err(anyhow!("the writer of Events has ended")),
+        () = asked => Err(anyhow!("the local socket has ended")),
         ended = probed => ended,
         ended = scraped => ended,
         _ = terminate.recv() => {
@@ -163,6 +188,20 @@ async fn serve_and_watch(
             Ok(())
         }
         () = feed.closed() => Err(anyhow!("the core thread has ended")),
+    }
+}
+
+/// Takes the local socket. Only another agent there is a reason not to run: connections matter more
+/// than a window on them.
+fn local(path: Option<&Path>) -> anyhow::Result<Option<Local>> {
+    let Some(path) = path else { return Ok(None) };
+    match Local::bind(path) {
+        Ok(local) => Ok(Some(local)),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Err(error.into()),
+        Err(error) => {
+            warn!("no `spillway routes` and `spillway why` on this node: {error}");
+            Ok(None)
+        }
     }
 }
 

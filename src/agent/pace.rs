@@ -22,10 +22,10 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// A loop with nothing to do yet.
-    pub fn new(pace: Pace) -> Self {
+    /// The loop of the node of this name, with nothing to do yet.
+    pub fn new(pace: Pace, node: &str) -> Self {
         Self {
-            controller: Controller::new(pace),
+            controller: Controller::new(pace).on(node),
             pace,
             due: BTreeMap::new(),
         }

@@ -1,6 +1,7 @@
 //! All virtual servers that have a capacity.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,8 @@ use crate::plan::VirtualServer;
 pub struct Controller {
     pace: Pace,
     peers: NonZeroU32,
+    /// What tells this node from others where parts of connections are rounded.
+    seed: u64,
     servers: BTreeMap<Key, Server>,
 }
 
@@ -22,8 +25,18 @@ impl Controller {
         Self {
             pace,
             peers: NonZeroU32::MIN,
+            seed: 0,
             servers: BTreeMap::new(),
         }
+    }
+
+    /// The same on the node of this name.
+    #[must_use]
+    pub fn on(mut self, node: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        node.hash(&mut hasher);
+        self.seed = hasher.finish();
+        self
     }
 
     /// How many agents, with this one, send connections to the same endpoints. Without budgets,
@@ -99,7 +112,7 @@ impl Controller {
     /// Takes this node's part of each endpoint's capacity, as of `now`. It shows at the next tick.
     pub fn share(&mut self, key: &Key, budgets: &Budgets, now: Instant) {
         if let Some(server) = self.servers.get_mut(key) {
-            server.share(budgets, now);
+            server.share(budgets, self.seed, now);
         }
     }
 

@@ -49,6 +49,10 @@ pub struct Endpoint {
     fallback: Fallback,
     /// This node's part of the capacity by the reports of all nodes.
     reported: Option<f64>,
+    /// From which fraction on a part is rounded up.
+    round: f64,
+    /// Whether it has no budget at all, so that it is a last resort for this node.
+    shut: bool,
 }
 
 impl Endpoint {
@@ -70,6 +74,8 @@ impl Endpoint {
             learned: Learned::default(),
             fallback: Fallback::new(0.0),
             reported: None,
+            round: 0.5,
+            shut: false,
         };
         if !slow {
             endpoint.fallback = Fallback::new(f64::from(endpoint.load(at.unit)));
@@ -137,8 +143,10 @@ impl Endpoint {
     }
 
     /// Takes this node's part of its capacity; none: nobody said. The first word counts at once,
-    /// later ones are smoothed, since every report lags.
-    pub fn share(&mut self, part: Option<f64>) {
+    /// later ones are smoothed, since every report lags. It is rounded up from the fraction `round`
+    /// on.
+    pub fn share(&mut self, part: Option<f64>, round: f64) {
+        self.round = round;
         self.reported = part.map(|part| {
             self.reported
                 .map_or(part, |before| before + (part - before) / 2.0)
@@ -178,10 +186,23 @@ impl Endpoint {
         from + (1.0 - from) * elapsed / whole
     }
 
-    /// Connections at a time that it may have from this node now, at least 1.
+    /// Connections at a time that it may have from this node now. At least 1, unless others want
+    /// so much of it that this node's part is less than that: many nodes with one connection each
+    /// are many connections.
     pub fn budget(&self, at: Moment<'_>) -> Option<u32> {
-        self.part(at)
-            .map(|part| nearest(part * self.slow(at)).max(1))
+        let part = self.part(at)?;
+        let now = part * self.slow(at);
+        let shared = at.reported && !matches!(self.capacity, Capacity::Auto);
+        Some(match self.reported {
+            Some(_) if shared && part < 1.0 => u32::from(now >= self.round),
+            Some(_) if shared => nearest((now + 1.0 - self.round).floor()).max(1),
+            _ => nearest(now).max(1),
+        })
+    }
+
+    /// Notes whether it has a budget at all.
+    pub fn shut(&mut self, at: Moment<'_>) {
+        self.shut = self.budget(at) == Some(0);
     }
 
     /// What counts against its budget.
@@ -222,6 +243,7 @@ impl Endpoint {
     /// The weight that the kernel shall hold.
     pub fn weight(&self) -> u32 {
         match self.gate {
+            _ if self.shut => 1,
             Gate::Last { lowered: true } => 1,
             Gate::Open | Gate::Threshold(_) | Gate::Last { lowered: false } => {
                 nudge::weight(self.base, self.bucket)

@@ -1,13 +1,14 @@
 //! The control loop of one virtual server.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::endpoint::{Endpoint, Moment};
 use super::gate::Gate;
 use super::lift::Lift;
-use super::number::up;
+use super::number::{float, up};
 use super::recent::weight;
 use super::saturation::Saturation;
 use super::threshold::{Edit, Unit};
@@ -133,6 +134,9 @@ impl Server {
             }
             self.endpoints.push(endpoint);
         }
+        for endpoint in &mut self.endpoints {
+            endpoint.shut(at);
+        }
         self.lower(at);
         self.remember(before.into_values(), at.now);
 
@@ -188,11 +192,14 @@ impl Server {
     }
 
     /// This node's part of each endpoint's capacity.
-    pub fn share(&mut self, budgets: &Budgets, now: Instant) {
+    ///
+    /// A part is seldom a whole number. So that the nodes together round to what there is, each
+    /// rounds up from another fraction on, which `seed` tells.
+    pub fn share(&mut self, budgets: &Budgets, seed: u64, now: Instant) {
         self.budgets = Some(now);
         for endpoint in &mut self.endpoints {
             let part = budgets.of.get(&endpoint.address).copied();
-            endpoint.share(part);
+            endpoint.share(part, round(seed, endpoint.address));
         }
     }
 
@@ -208,6 +215,9 @@ impl Server {
         }
         let since = self.ticked.replace(at.now).unwrap_or(at.now);
         self.measure(at.now.saturating_duration_since(since), at);
+        for endpoint in &mut self.endpoints {
+            endpoint.shut(at);
+        }
         self.lower(at);
         self.nudge();
         let factor = self.lift.factor();
@@ -327,6 +337,13 @@ impl Server {
             pace.tick
         }
     }
+}
+
+/// A fraction, above 0 and at most 1, that is another one for each node and endpoint.
+fn round(seed: u64, address: Address) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    (seed, address).hash(&mut hasher);
+    (float(hasher.finish() >> 32) + 1.0) / (float(u64::from(u32::MAX)) + 1.0)
 }
 
 /// What the kernel holds for an endpoint.

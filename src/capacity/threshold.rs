@@ -71,6 +71,7 @@ impl Situation {
     /// connections that stay, less and less of it, down to 1: what one unforeseen ending needs.
     fn margin(&self) -> u32 {
         match self.unit {
+            _ if self.budget == 0 => 0,
             Unit::Connections => {
                 let most = f64::from(most_margin(self.budget));
                 up((2.0 * self.arrivals).min(most) * (1.0 - self.used())).max(1)

@@ -2,8 +2,12 @@
 
 mod agent;
 mod cleanup;
+mod columns;
+mod local;
 mod plan;
+mod routes;
 mod show;
+mod why;
 
 use clap::{Parser, Subcommand};
 
@@ -23,6 +27,8 @@ struct Args {
 enum Command {
     Agent(agent::Args),
     Plan(plan::Args),
+    Routes(routes::Args),
+    Why(why::Args),
     Cleanup(cleanup::Args),
 }
 
@@ -34,6 +40,8 @@ pub fn run() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Agent(args) => agent::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Routes(args) => routes::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
     }
 }

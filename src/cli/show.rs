@@ -52,7 +52,7 @@ pub fn table<'a>(ports: impl Iterator<Item = (&'a ServicePortId, &'a PortPlan)>)
                 .frontends
                 .iter()
                 .filter(|one| one.family() == family)
-                .map(frontend)
+                .map(Frontend::to_string)
                 .collect();
             if frontends.is_empty() {
                 continue;
@@ -108,7 +108,7 @@ fn port_view(id: &ServicePortId, plan: &PortPlan) -> PortView {
         service: id.service.name.to_string(),
         port: id.port.to_string(),
         protocol: id.protocol.to_string(),
-        frontends: plan.frontends.iter().map(frontend).collect(),
+        frontends: plan.frontends.iter().map(Frontend::to_string).collect(),
         virtual_servers: plan.servers.iter().map(server_view).collect(),
     }
 }
@@ -133,14 +133,6 @@ fn server_view(server: &VirtualServer) -> ServerView {
 fn share(server: &VirtualServer, real: &RealServer) -> f64 {
     let total: f64 = server.reals.iter().map(|real| f64::from(real.weight)).sum();
     f64::from(real.weight) / total.max(1.0)
-}
-
-fn frontend(frontend: &Frontend) -> String {
-    match frontend {
-        Frontend::Address(ip, port) => SocketAddr::new(*ip, port.get()).to_string(),
-        Frontend::NodePort(Family::V4, port) => format!("*:{port}"),
-        Frontend::NodePort(Family::V6, port) => format!("[*]:{port}"),
-    }
 }
 
 /// Pads every column but the first to its widest cell; the first cell of a row with one stands on

@@ -96,6 +96,11 @@ pub fn settings(
             SocketAddr::new(loopback(bind_address), METRICS_PORT),
             &mut findings,
         ),
+        socket: match &overrides.socket {
+            Some(path) if path.as_os_str() == "off" => None,
+            Some(path) => Some(path.clone()),
+            None => Some(Settings::SOCKET.into()),
+        },
         bind_hard_fail: file.bind_address_hard_fail,
         strict_arp: file.ipvs.strict_arp,
         timeouts: timeouts(&file.ipvs, &mut findings),

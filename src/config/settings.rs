@@ -38,6 +38,8 @@ pub struct Settings {
     pub healthz: Option<SocketAddr>,
     /// Where metrics are served; `None`: nowhere.
     pub metrics: Option<SocketAddr>,
+    /// The unix socket that answers `spillway routes`; `None`: nowhere.
+    pub socket: Option<PathBuf>,
     /// Whether to give up where the health or metrics address is taken, instead of trying again.
     pub bind_hard_fail: bool,
     /// Whether to answer ARP for virtual addresses only on the interface that has them, which is
@@ -56,6 +58,8 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The default of [`Settings::socket`].
+    pub const SOCKET: &str = "/run/spillway/spillway.sock";
     /// The default of [`Settings::drain`]: longer than the grace period of almost every pod.
     pub const DRAIN: Duration = Duration::from_hours(1);
     /// The default of [`Settings::tick`].
@@ -161,6 +165,9 @@ pub struct Overrides {
     /// Address for /metrics, or "off" [default: 127.0.0.1:10249]
     #[arg(long, value_name = "ADDRESS")]
     pub metrics_bind_address: Option<String>,
+    /// Path of the socket for `spillway routes` and `why`, or "off" [default: /run/spillway/spillway.sock]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
     /// Where the host's /proc/sys is mounted, if the agent's own is read-only
     #[arg(long, value_name = "DIRECTORY")]
     pub proc_sys: Option<PathBuf>,

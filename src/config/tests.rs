@@ -75,6 +75,10 @@ fn the_defaults_are_those_of_kube_proxy() {
     assert_eq!(settings.timeouts, IpvsTimeouts::default());
     assert_eq!(settings.conntrack, Conntrack::default());
     assert_eq!(settings.proc_sys, Path::new("/proc/sys"));
+    assert_eq!(
+        settings.socket.as_deref(),
+        Some(Path::new("/run/spillway/spillway.sock"))
+    );
     assert!(!settings.strict_arp && !settings.bind_hard_fail);
 }
 
@@ -215,6 +219,7 @@ fn flags_go_before_the_file() {
         healthz_bind_address: Some("off".into()),
         metrics_bind_address: Some("0.0.0.0".into()),
         proc_sys: Some("/host/proc/sys".into()),
+        socket: Some("off".into()),
     };
     let file = "hostnameOverride: other\nhealthzBindAddress: 127.0.0.1\nmetricsBindAddress: bad\n";
     let (settings, _) = parse(file, Path::new("config.conf"), &overrides).unwrap();
@@ -222,6 +227,7 @@ fn flags_go_before_the_file() {
     assert_eq!(settings.healthz, None);
     assert_eq!(settings.metrics, "0.0.0.0:10249".parse().ok());
     assert_eq!(settings.proc_sys, Path::new("/host/proc/sys"));
+    assert_eq!(settings.socket, None);
 }
 
 #[test]

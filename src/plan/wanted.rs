@@ -1,6 +1,7 @@
 //! The wanted kernel state of one Service, as plain data.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -58,6 +59,16 @@ impl Frontend {
         match self {
             Self::Address(ip, _) => Family::of(ip),
             Self::NodePort(family, _) => family,
+        }
+    }
+}
+
+impl fmt::Display for Frontend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(ip, port) => SocketAddr::new(*ip, port.get()).fmt(f),
+            Self::NodePort(Family::V4, port) => write!(f, "*:{port}"),
+            Self::NodePort(Family::V6, port) => write!(f, "[*]:{port}"),
         }
     }
 }

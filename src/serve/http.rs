@@ -1,6 +1,7 @@
 //! A small HTTP/1 server: paths in, answers out.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,10 @@ use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Response, StatusCode};
+use hyper::{Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
@@ -47,17 +49,42 @@ pub fn not_found() -> Answer {
     answer(StatusCode::NOT_FOUND, TEXT, "404 page not found\n")
 }
 
+/// Where clients come from.
+pub trait Listener {
+    /// The connection to one.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Waits for the next.
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        Ok(self.accept().await?.0)
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<UnixStream> {
+        Ok(self.accept().await?.0)
+    }
+}
+
 /// Answers requests for ever.
-pub async fn serve(
-    listener: TcpListener,
-    answers: impl Fn(&str) -> Answer + Send + Sync + 'static,
-) {
+pub async fn serve<F>(listener: impl Listener, answers: impl Fn(&Uri) -> F + Send + Sync + 'static)
+where
+    F: Future<Output = Answer> + Send,
+{
     let answers = Arc::new(answers);
     let clients = Arc::new(Semaphore::new(CLIENTS));
     // The semaphore is never closed, so there always is a permit in the end.
     while let Ok(permit) = Arc::clone(&clients).acquire_owned().await {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let stream = match listener.next().await {
+            Ok(stream) => stream,
             Err(error) => {
                 // Out of file descriptors, most likely: no event says when there are some again.
                 warn!("no connection accepted: {error}");
@@ -68,8 +95,8 @@ pub async fn serve(
         let answers = Arc::clone(&answers);
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let answer = answers(hyper::Request::<hyper::body::Incoming>::uri(&request).path());
-                async { Ok::<_, Infallible>(answer) }
+                let answer = answers(hyper::Request::<hyper::body::Incoming>::uri(&request));
+                async { Ok::<_, Infallible>(answer.await) }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())

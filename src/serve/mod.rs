@@ -1,12 +1,19 @@
 //! What the agent tells others over HTTP: its health, to load balancers and the kubelet, and its
-//! metrics. Decides nothing.
+//! metrics; where it sends connections and why, over a local socket; and what people should know, as
+//! Events on the objects that it is about. Decides nothing.
 
+mod ask;
+pub mod events;
 mod health;
 mod http;
 mod listen;
+mod local;
 mod metrics;
+pub mod near;
 mod process;
+pub mod routes;
 
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,8 +21,10 @@ use std::time::SystemTime;
 
 use hyper::StatusCode;
 
+pub use ask::{Ask, Knows};
 pub use health::Health;
-pub use metrics::Metrics;
+pub use local::{Local, NoRoutes, ROUTES};
+pub use metrics::{LevelCount, Metrics};
 
 use http::{Answer, JSON, OPEN_METRICS, answer};
 
@@ -30,8 +39,13 @@ pub async fn healthz(
     metrics: Arc<Metrics>,
 ) -> io::Result<()> {
     let listener = listen::bind(address, hard_fail).await?;
-    http::serve(listener, move |path| {
-        health_answer(path, &health, &metrics, SystemTime::now())
+    http::serve(listener, move |uri| {
+        ready(health_answer(
+            uri.path(),
+            &health,
+            &metrics,
+            SystemTime::now(),
+        ))
     })
     .await;
     Ok(())
@@ -47,7 +61,10 @@ pub async fn metrics(
     metrics: Arc<Metrics>,
 ) -> io::Result<()> {
     let listener = listen::bind(address, hard_fail).await?;
-    http::serve(listener, move |path| metrics_answer(path, &metrics)).await;
+    http::serve(listener, move |uri| {
+        ready(metrics_answer(uri.path(), &metrics))
+    })
+    .await;
     Ok(())
 }
 

@@ -196,8 +196,8 @@ async fn the_server_answers_over_the_wire_and_closes() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let metrics = Metrics::default();
-    let server = tokio::spawn(http::serve(listener, move |path| {
-        health_answer(path, &healthy(), &metrics, time(0))
+    let server = tokio::spawn(http::serve(listener, move |uri| {
+        ready(health_answer(uri.path(), &healthy(), &metrics, time(0)))
     }));
     let answer = over_the_wire(port, "GET /healthz?a=b HTTP/1.1\r\nHost: n\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -214,7 +214,7 @@ async fn the_server_answers_over_the_wire_and_closes() {
 async fn a_client_that_does_not_ask_is_sent_away() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let server = tokio::spawn(http::serve(listener, |_| http::not_found()));
+    let server = tokio::spawn(http::serve(listener, |_| ready(http::not_found())));
     let answer = over_the_wire(port, "GET /healthz HT").await;
     assert!(!answer.contains("200"), "{answer}");
     server.abort();

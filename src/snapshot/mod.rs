@@ -78,6 +78,14 @@ impl Snapshot {
         }
     }
 
+    /// The names of all Services and `ServiceImports`, sorted.
+    pub fn names(&self) -> Vec<ServiceId> {
+        let names = self.services.keys().chain(self.imports.keys());
+        let mut names: Vec<ServiceId> = names.cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The slices that hold a Service's endpoints, in the order of their names. Those of a global
     /// Service come after those that other clusters export under its name.
     pub fn slices(&self, id: &ServiceId) -> Vec<&EndpointSlice> {

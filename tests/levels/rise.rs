@@ -12,17 +12,17 @@ use lab::world::Place;
 
 use crate::bed::{BUDGET, Bed, GLOBAL, Pods, TCP};
 
-/// The load: half a minute up, half a minute down, some seconds before and after. Four short
-/// connections a second are what the emulated processor has time for besides.
+/// The load: a minute from the usual to three times as much and back. A dozen short connections a
+/// second are what the emulated processor has time for besides.
 fn schedule() -> Schedule {
     Schedule::through([
         (0.0, 0.0, 4.0),
-        (6.0, 75.0, 4.0),
-        (10.0, 75.0, 4.0),
+        (3.0, 75.0, 4.0),
+        (5.0, 75.0, 4.0),
+        (30.0, 225.0, 12.0),
         (35.0, 225.0, 12.0),
-        (45.0, 225.0, 12.0),
-        (70.0, 75.0, 4.0),
-        (76.0, 75.0, 4.0),
+        (60.0, 75.0, 4.0),
+        (64.0, 75.0, 4.0),
     ])
     .short_lasts(Duration::from_millis(200))
 }

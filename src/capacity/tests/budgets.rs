@@ -123,3 +123,24 @@ fn a_learned_capacity_ends_at_4096() {
     }
     assert!((learned.get() - 4096.0).abs() < f64::EPSILON);
 }
+
+#[test]
+fn many_nodes_with_a_small_part_each_do_not_round_up_to_more_than_there_is() {
+    // A hundred nodes with two fifths of a connection each.
+    let near = address(0, 0);
+    let together: u32 = (0..100)
+        .map(|node| {
+            let plan = ladder(Protocol::Tcp, &[1, 1], connections(50));
+            let controller = Controller::new(Pace::default()).on(&format!("node-{node}"));
+            let mut world = World::warm(controller, key(Protocol::Tcp), plan);
+            let part = budgets(&[(near, 0.4)]);
+            world.controller.share(&world.key, &part, world.now);
+            world.pass(Duration::from_secs(1));
+            let budget = budget(&world);
+            let last_resort = world.weight(near) == 1;
+            assert_eq!(last_resort, budget == 0, "{budget} of near on node {node}");
+            budget
+        })
+        .sum();
+    assert!((25..=55).contains(&together), "{together} instead of 40");
+}

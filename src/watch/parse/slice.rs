@@ -80,7 +80,7 @@ fn owner(
     names: &mut Names,
     report: &mut Report<'_>,
 ) -> Option<(ServiceId, Option<Arc<str>>)> {
-    let named = |name| label(metadata, name).filter(|value| !value.is_empty());
+    let said = |name| label(metadata, name).filter(|value| !value.is_empty());
     let mut missing = |label: &str, remedy| {
         report.add(
             "metadata.labels",
@@ -88,15 +88,15 @@ fn owner(
             remedy,
         );
     };
-    if let Some(service) = named(SERVICE_NAME) {
+    if let Some(service) = said(SERVICE_NAME) {
         let service = ServiceId::new(id.namespace.clone(), names.intern(service));
         return Some((service, None));
     }
-    let Some(import) = named(IMPORT_NAME) else {
+    let Some(import) = said(IMPORT_NAME) else {
         missing(SERVICE_NAME, "name the Service in this label");
         return None;
     };
-    let Some(cluster) = named(SOURCE_CLUSTER) else {
+    let Some(cluster) = said(SOURCE_CLUSTER) else {
         missing(
             SOURCE_CLUSTER,
             "name the cluster that exports it in this label",

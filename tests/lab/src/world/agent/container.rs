@@ -105,6 +105,13 @@ impl FileSystem<'_> {
 
     fn mount(&self, mount: &Mount) -> Result<()> {
         match &mount.source {
+            // The nodes share this machine's /run, where each would have one of its own: a folder
+            // of the container's stands in for it, to be seen from outside in /proc/PID/root.
+            Source::Host(path) if path.starts_with("/run") => {
+                let folder = self.at(&mount.target);
+                fs::create_dir_all(&folder)?;
+                self.bind(&folder, &mount.target, mount.read_only)
+            }
             Source::Host(path) => self.bind(path, &mount.target, mount.read_only),
             Source::Files(files) => {
                 let folder = self.at(&mount.target);

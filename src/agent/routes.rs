@@ -1,0 +1,176 @@
+//! A plan as it is shown on the local socket: what is known without counting connections.
+
+use std::net::SocketAddr;
+
+use crate::model::{Capacity, Origin, ServicePortId};
+use crate::plan::{Frontend, PortPlan, RealServer, ServicePlan, Style, VirtualServer};
+use crate::serve::routes::{self, EndpointRoutes, FamilyRoutes, LevelRoutes, LevelState};
+use crate::serve::routes::{Origin as Declared, PortRoutes};
+
+/// The routes of a Service as they are planned.
+pub fn planned(plan: &ServicePlan) -> Vec<PortRoutes> {
+    plan.iter().map(|(id, plan)| port(id, plan)).collect()
+}
+
+fn port(id: &ServicePortId, plan: &PortPlan) -> PortRoutes {
+    PortRoutes {
+        namespace: id.service.namespace.to_string(),
+        service: id.service.name.to_string(),
+        origin: match id.service.origin {
+            Origin::Service => Declared::Service,
+            Origin::Import => Declared::ServiceImport,
+        },
+        port: id.port.to_string(),
+        protocol: id.protocol.to_string(),
+        frontends: plan.frontends.iter().map(Frontend::to_string).collect(),
+        mark: None,
+        families: plan.servers.iter().map(family).collect(),
+    }
+}
+
+fn family(server: &VirtualServer) -> FamilyRoutes {
+    let first = server.reals.iter().map(|real| real.rank).min().unwrap_or(0);
+    let mut levels: Vec<LevelRoutes> = Vec::new();
+    let mut reals: Vec<&RealServer> = server.reals.iter().collect();
+    reals.sort_by_key(|real| {
+        (
+            real.rank,
+            real.level,
+            real.cluster.clone(),
+            real.ip,
+            real.port,
+        )
+    });
+    for real in reals {
+        let share = share(server, real, first);
+        let cluster = real.cluster.as_deref();
+        let same = |level: &&mut LevelRoutes| {
+            level.level == real.level.name() && level.cluster.as_deref() == cluster
+        };
+        match levels.last_mut().filter(same) {
+            Some(level) => {
+                level.share += share;
+                level.endpoints.push(endpoint(real, share));
+            }
+            None => levels.push(LevelRoutes {
+                level: real.level.name().to_owned(),
+                cluster: cluster.map(str::to_owned),
+                state: if share > 0.0 {
+                    LevelState::Serving
+                } else {
+                    LevelState::Idle
+                },
+                budget: None,
+                active: None,
+                inactive: None,
+                share,
+                reason: String::new(),
+                endpoints: vec![endpoint(real, share)],
+            }),
+        }
+    }
+    let most = levels.iter().max_by(|a, b| a.share.total_cmp(&b.share));
+    FamilyRoutes {
+        family: server.family.to_string(),
+        scheduler: server.scheduler.name().to_owned(),
+        routing: match server.style {
+            Style::Share => "prefer",
+            Style::Ladder => "spill",
+        }
+        .to_owned(),
+        sources: Vec::new(),
+        takes: most.map(routes::LevelRoutes::title),
+        because: because(server, &levels),
+        levels,
+    }
+}
+
+fn endpoint(real: &RealServer, share: f64) -> EndpointRoutes {
+    EndpointRoutes {
+        address: SocketAddr::new(real.ip, real.port.get()).to_string(),
+        weight: real.weight,
+        capacity: match real.capacity {
+            Capacity::Connections(connections) => Some(u64::from(connections.get())),
+            Capacity::Unlimited | Capacity::Auto => None,
+        },
+        budget: None,
+        active: None,
+        inactive: None,
+        share,
+        state: if share > 0.0 { "serving" } else { "idle" }.to_owned(),
+        reason: String::new(),
+    }
+}
+
+/// The part of the new connections that an endpoint gets while nobody is full.
+fn share(server: &VirtualServer, real: &RealServer, first: u8) -> f64 {
+    let counts = |real: &&RealServer| server.style == Style::Share || real.rank == first;
+    if !counts(&real) {
+        return 0.0;
+    }
+    let all = server.reals.iter().filter(counts);
+    let total: f64 = all.map(|real| f64::from(real.weight)).sum();
+    f64::from(real.weight) / total.max(1.0)
+}
+
+fn because(server: &VirtualServer, levels: &[LevelRoutes]) -> Vec<String> {
+    match (levels.first(), server.style) {
+        (None, _) => {
+            vec!["the service has no endpoint that can take connections: they are refused".into()]
+        }
+        (Some(nearest), Style::Ladder) => {
+            vec![format!("level {} is the nearest", nearest.title())]
+        }
+        (Some(_), Style::Share) => levels
+            .iter()
+            .map(|level| {
+                let share = level.share * 100.0;
+                format!("level {} has {share:.1} % by its weights", level.title())
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::example::{endpoint, service, slice};
+    use crate::plan::{Here, plan};
+
+    #[test]
+    fn a_plan_shows_level_by_level() {
+        let web = service("web", &["10.96.0.10"]);
+        let pods = vec![
+            endpoint("10.244.2.7", "east-2", "b"),
+            endpoint("10.244.1.5", "east-1", "a"),
+            endpoint("10.244.3.1", "east-3", "b"),
+        ];
+        let here = Here {
+            node: "east-1".into(),
+            zone: Some("a".into()),
+            ..Here::default()
+        };
+        let routes = planned(&plan(&web, &[&slice("web-1", "web", pods)], &here));
+        assert_eq!(routes[0].title(), "default/web:http/TCP");
+        assert_eq!(routes[0].frontends, ["10.96.0.10:80"]);
+        let family = &routes[0].families[0];
+        let levels: Vec<_> = family
+            .levels
+            .iter()
+            .map(|level| (level.title(), level.endpoints.len()))
+            .collect();
+        assert_eq!(levels, [("node".to_owned(), 1), ("cluster".to_owned(), 2)]);
+        assert_eq!(family.takes.as_deref(), Some("node"));
+        let share: f64 = family.levels.iter().map(|level| level.share).sum();
+        assert!((share - 1.0).abs() < 1e-9, "{share}");
+    }
+
+    #[test]
+    fn without_endpoints_a_service_refuses() {
+        let web = service("web", &["10.96.0.10"]);
+        let routes = planned(&plan(&web, &[], &Here::default()));
+        let family = &routes[0].families[0];
+        assert_eq!((family.takes.as_ref(), family.levels.len()), (None, 0));
+        assert!(family.because[0].contains("refused"));
+    }
+}

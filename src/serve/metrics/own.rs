@@ -1,0 +1,109 @@
+//! What kube-proxy does not have: of objects, the kernel and Events.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::{Metrics, add};
+
+/// The metrics of Spillway's own.
+#[derive(Debug)]
+pub struct Own {
+    problems: Family<ByKind, Counter>,
+    kernel_errors: Family<ByRoom, Counter>,
+    ipvs_messages: Counter,
+    services: Gauge,
+    endpoints: Gauge,
+    failing: Gauge,
+    events_written: Counter,
+    events_lost: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByRoom {
+    room: &'static str,
+}
+
+impl Own {
+    /// Registers them; the registry's prefix is the project's name.
+    pub fn new(registry: &mut Registry) -> Self {
+        Self {
+            problems: add(
+                registry,
+                "object_problems",
+                "Parts of Kubernetes objects that were left out because they are unusable",
+            ),
+            kernel_errors: add(
+                registry,
+                "kernel_errors",
+                "Requests that the kernel refused",
+            ),
+            ipvs_messages: add(registry, "ipvs_messages", "Changes sent to IPVS"),
+            services: add(registry, "services", "Services known"),
+            endpoints: add(registry, "endpoints", "Endpoints known"),
+            failing: add(
+                registry,
+                "failing_objects",
+                "Services, and things that they share, that the kernel refused and that are tried again",
+            ),
+            events_written: add(
+                registry,
+                "events_written",
+                "Kubernetes Events created or counted up",
+            ),
+            events_lost: add(
+                registry,
+                "events_lost",
+                "Kubernetes Events that were to be written and were not",
+            ),
+        }
+    }
+}
+
+impl Metrics {
+    /// A part of an object of this kind was left out.
+    pub fn problem(&self, kind: &'static str) {
+        self.own.problems.get_or_create(&ByKind { kind }).inc();
+    }
+
+    /// So many objects failed and wait to be tried again.
+    pub fn failing(&self, objects: usize) {
+        self.own
+            .failing
+            .set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+
+    /// The kernel refused a request of this room (`ipvs`, `nft`, `link`, `sysctl`).
+    pub fn kernel_error(&self, room: &'static str) {
+        self.own.kernel_errors.get_or_create(&ByRoom { room }).inc();
+    }
+
+    /// So many changes were sent to IPVS.
+    pub fn ipvs_messages(&self, messages: u64) {
+        self.own.ipvs_messages.inc_by(messages);
+    }
+
+    /// So much is known of the cluster.
+    pub fn cluster(&self, services: usize, endpoints: usize) {
+        let count = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.own.services.set(count(services));
+        self.own.endpoints.set(count(endpoints));
+    }
+
+    /// An Event has been written.
+    pub(in crate::serve) fn event_written(&self) {
+        self.own.events_written.inc();
+    }
+
+    /// An Event will not be written.
+    pub(in crate::serve) fn event_lost(&self) {
+        self.own.events_lost.inc();
+    }
+}
