@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tracing::{debug, info};
@@ -28,27 +28,32 @@ const ROUND: usize = 256;
 
 /// What the core has to say to those who ask how it is doing.
 pub trait Observer {
-    /// An event has arrived that is not in the kernel yet.
-    fn queued(&self, event: &Event);
-    /// All that had arrived is in the kernel, but for what failed and waits to be tried again.
-    fn synced(&self, report: &Report);
+    /// An event has arrived.
+    fn arrived(&self, event: &Event);
+    /// Events wait for the kernel from now on. Not told before everything has been listed: while
+    /// the API server does not answer there is nothing to be done, and a restart would not help.
+    fn queued(&self);
+    /// The core has done what there was to do, as far as the kernel let it.
+    fn worked(&self, report: &Report);
     /// The capacity loop has looked at the kernel's counts.
     fn paced(&self, _controller: &Controller) {}
     /// This agent's own Node is known to be like this.
     fn node(&self, node: &Node);
 }
 
-/// The state after a sync.
+/// The state after a sync, or after an attempt at one.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
+    /// Whether all that has arrived is in the kernel, but for single Services that fail.
+    pub synced: bool,
+    /// How long the first of the events that it covers has been waiting; `None` if none was.
+    pub waited: Option<Duration>,
     /// How many Services there are.
     pub services: usize,
     /// How many endpoints there are.
     pub endpoints: usize,
-    /// How many of them were planned again.
+    /// How many Services were planned again.
     pub planned: usize,
-    /// When the first of the events that it covers arrived.
-    pub since: Instant,
     /// How many objects failed and wait to be tried again.
     pub failing: usize,
     /// What has been sent to the kernel since the start.
@@ -160,7 +165,10 @@ pub struct Core<P, O> {
     observer: O,
     /// Since when events wait to be in the kernel.
     queued: Option<Instant>,
+    /// Whether what a previous run left has been removed.
     swept: bool,
+    /// Whether there has been a complete sync.
+    complete: bool,
 }
 
 impl<P: Platform, O: Observer> Core<P, O> {
@@ -176,6 +184,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
             observer,
             queued: None,
             swept: false,
+            complete: false,
         }
     }
 
@@ -189,34 +198,44 @@ impl<P: Platform, O: Observer> Core<P, O> {
     /// Works until it is stopped.
     pub fn run(mut self, inbox: &Inbox) {
         while !inbox.is_stopping() {
-            let mut asked = Vec::new();
-            let deadlines = self.syncer.deadline().into_iter();
-            let deadline = deadlines.chain(self.pacer.deadline()).min();
-            for message in inbox.receive(deadline) {
-                match message {
-                    Message::Event(event) => {
-                        self.queued.get_or_insert_with(Instant::now);
-                        self.observer.queued(&event);
-                        self.take(event);
-                    }
-                    Message::Ask(ask) => asked.push(ask),
-                    Message::Stop => {}
+            self.turn(inbox);
+        }
+    }
+
+    /// Waits for something to do, and does it.
+    fn turn(&mut self, inbox: &Inbox) {
+        let deadlines = self.syncer.deadline().into_iter();
+        let deadline = deadlines.chain(self.pacer.deadline()).min();
+        let mut asked = Vec::new();
+        let mut any = false;
+        for message in inbox.receive(deadline) {
+            match message {
+                Message::Event(event) => {
+                    any = true;
+                    self.observer.arrived(&event);
+                    self.take(event);
                 }
+                Message::Ask(ask) => asked.push(ask),
+                Message::Stop => {}
             }
-            // Before everything has been listed, what is missing may just not have arrived.
-            if self.snapshot.is_complete() {
-                self.sync(inbox);
-                if let Some(reporter) = &mut self.reporter {
-                    reporter.tick(&mut self.pacer, self.here.zone.as_ref(), Instant::now());
-                }
-                if self.pacer.tick(&mut self.syncer, Instant::now()) {
-                    self.observer.paced(self.pacer.controller());
-                }
+        }
+        // Before everything has been listed, what is missing may just not have arrived.
+        if self.snapshot.is_complete() {
+            if any {
+                self.queued.get_or_insert_with(Instant::now);
+                self.observer.queued();
             }
-            // Connections go before curiosity, and the answer is what the kernel now holds.
-            for ask in asked {
-                ask.answer(&mut self);
+            self.sync(inbox);
+            if let Some(reporter) = &mut self.reporter {
+                reporter.tick(&mut self.pacer, self.here.zone.as_ref(), Instant::now());
             }
+            if self.pacer.tick(&mut self.syncer, Instant::now()) {
+                self.observer.paced(self.pacer.controller());
+            }
+        }
+        // Connections go before curiosity, and the answer is what the kernel now holds.
+        for ask in asked {
+            ask.answer(self);
         }
     }
 
@@ -248,21 +267,35 @@ impl<P: Platform, O: Observer> Core<P, O> {
         if !self.swept {
             self.swept = true;
             self.syncer.sweep(Instant::now());
-            info!(
-                services = self.snapshot.service_count(),
-                "the kernel holds the whole cluster"
-            );
         }
-        if let Some(since) = self.queued.take() {
-            debug!(planned, elapsed = ?since.elapsed(), "synced");
-            self.observer.synced(&Report {
-                services: self.snapshot.service_count(),
-                endpoints: self.snapshot.endpoint_count(),
-                planned,
-                since,
-                failing: self.syncer.failing(),
-                sent: self.syncer.sent(),
-            });
+        self.report(planned);
+    }
+
+    /// Tells how far it got, also after a tick: a retry may have failed again, or brought the end
+    /// of a failure.
+    fn report(&mut self, planned: usize) {
+        let services = self.snapshot.service_count();
+        let failing = self.syncer.failing();
+        // A Service that fails is that Service's trouble, and may serve for the most part. When what
+        // all of them share fails, nothing new gets through to the kernel.
+        let stuck = self.syncer.shared_is_failing();
+        if !stuck && !self.complete {
+            self.complete = true;
+            info!(services, failing, "the kernel holds the whole cluster");
+        }
+        let waited = self.queued.map(|since| since.elapsed());
+        self.observer.worked(&Report {
+            synced: !stuck,
+            waited,
+            services,
+            endpoints: self.snapshot.endpoint_count(),
+            planned,
+            failing,
+            sent: self.syncer.sent(),
+        });
+        if !stuck && let Some(elapsed) = waited {
+            debug!(planned, failing, ?elapsed, "synced");
+            self.queued = None;
         }
     }
 
@@ -326,3 +359,7 @@ impl<P: Platform, O> Knows for Core<P, O> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

@@ -49,13 +49,16 @@ impl Status {
 }
 
 impl Observer for Status {
-    fn queued(&self, event: &Event) {
+    fn arrived(&self, event: &Event) {
         match event {
             Event::Service(Change::Apply(_) | Change::Delete(_))
             | Event::Import(Change::Apply(_) | Change::Delete(_)) => self.metrics.service_changed(),
             Event::Slice(Change::Apply(_) | Change::Delete(_)) => self.metrics.endpoints_changed(),
             _ => {}
         }
+    }
+
+    fn queued(&self) {
         let now = SystemTime::now();
         for family in Family::ALL {
             self.health.queued(family, now);
@@ -63,14 +66,24 @@ impl Observer for Status {
         }
     }
 
-    fn synced(&self, report: &Report) {
+    fn worked(&self, report: &Report) {
         let now = SystemTime::now();
-        self.metrics.changes_taken();
         self.metrics.cluster(report.services, report.endpoints);
+        self.metrics.failing(report.failing);
         self.count(report.sent);
+        if !report.synced {
+            // What a retry left undone waits like a change that has just come.
+            for family in Family::ALL {
+                self.health.queued(family, now);
+            }
+            return;
+        }
+        self.metrics.changes_taken();
         for family in Family::ALL {
             self.health.synced(family, now);
-            self.metrics.synced(family, report.since.elapsed(), now);
+            if let Some(waited) = report.waited {
+                self.metrics.synced(family, waited, now);
+            }
         }
         self.health.first_sync_done();
     }
@@ -82,5 +95,85 @@ impl Observer for Status {
 
     fn node(&self, node: &Node) {
         self.health.node_eligible(node.eligible);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::ServiceId;
+
+    /// After it no change may wait any longer.
+    const NO_PATIENCE: Duration = Duration::ZERO;
+
+    /// What health and metrics say after this report of an event that had arrived.
+    fn after(reports: &[Report]) -> (bool, String) {
+        let health = Arc::new(Health::new(NO_PATIENCE));
+        let metrics = Arc::<Metrics>::default();
+        health.node_eligible(true);
+        let status = Status::new(health.clone(), metrics.clone());
+        status.arrived(&Event::Service(Change::Delete(ServiceId::new("a", "b"))));
+        status.queued();
+        for report in reports {
+            status.worked(report);
+        }
+        (health.healthz(SystemTime::now()).0, metrics.encode())
+    }
+
+    fn report(synced: bool, failing: usize, shared_failed: u64) -> Report {
+        Report {
+            synced,
+            waited: Some(Duration::from_secs(1)),
+            services: 2,
+            endpoints: 3,
+            planned: 1,
+            failing,
+            sent: Sent {
+                shared_failed,
+                ..Sent::default()
+            },
+        }
+    }
+
+    fn ensure_has(metrics: &str, lines: &[&str]) {
+        for line in lines {
+            assert!(metrics.lines().any(|found| found == *line), "{metrics}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_synced_goes_on_waiting_and_its_failures_are_counted() {
+        let (healthy, metrics) = after(&[report(false, 1, 2), report(false, 1, 6)]);
+        assert!(!healthy);
+        ensure_has(
+            &metrics,
+            &[
+                "spillway_failing_objects 1",
+                "spillway_kernel_errors_total{room=\"shared\"} 6",
+                "kubeproxy_sync_proxy_rules_service_changes_pending 1",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_service_that_fails_is_counted_and_nothing_waits() {
+        let (healthy, metrics) = after(&[report(false, 2, 1), report(true, 1, 1)]);
+        assert!(healthy);
+        ensure_has(
+            &metrics,
+            &[
+                "spillway_failing_objects 1",
+                "spillway_kernel_errors_total{room=\"shared\"} 1",
+                "kubeproxy_sync_proxy_rules_service_changes_pending 0",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_retry_that_fails_is_a_wait_of_its_own() {
+        let (healthy, _) = after(&[report(true, 0, 0), report(false, 1, 1)]);
+        assert!(!healthy);
     }
 }

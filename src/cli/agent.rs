@@ -8,11 +8,18 @@ use tracing_subscriber::EnvFilter;
 use crate::agent;
 use crate::config::{self, Overrides};
 
+const EXAMPLE: &str = "\
+Example: on a node, as root, in place of its kube-proxy (the DaemonSet does the same in a pod):
+  spillway agent --node east-1 --kubeconfig /var/lib/kube-proxy/kubeconfig.conf \\
+      --config /var/lib/kube-proxy/config.conf
+  curl localhost:10256/healthz";
+
 /// Programs this node's kernel, and keeps it as the cluster wants it.
 ///
 /// Needs the capability `NET_ADMIN` and, for sysctls, a writable /proc/sys/net. Takes over what a previous run
 /// left and cuts no connection. SIGTERM ends it; the kernel then goes on serving as it is.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub struct Args {
     /// A kubeconfig file [default: the pod's own service account]
     #[arg(long, value_name = "FILE", env = "KUBECONFIG")]

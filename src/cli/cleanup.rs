@@ -5,12 +5,18 @@ use crate::kernel::ipvs::{Client, Command, ServiceKey};
 use crate::kernel::link::Link;
 use crate::kernel::nft::Table;
 
+const EXAMPLE: &str = "\
+Example: on a node that goes back to kube-proxy, as root, after its agent has ended:
+  spillway cleanup
+  ipvsadm --list    # what is left is not Spillway's";
+
 /// Takes everything of Spillway's out of this node's kernel: the table, the virtual servers in its
 /// mark range, and the link kube-ipvs0 with the virtual addresses.
 ///
 /// Connections through Services end. Sysctls stay as they are, and so does what is not Spillway's.
 /// Stop the agent first, or it will put everything back.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub struct Args {
     /// The agent's KubeProxyConfiguration file, if it sets a mark range of its own.
     #[arg(long, value_name = "FILE")]

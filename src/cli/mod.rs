@@ -45,3 +45,25 @@ pub fn run() -> anyhow::Result<()> {
         Command::Cleanup(args) => cleanup::run(&args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_has_an_example() {
+        let mut command = Args::command();
+        command.build();
+        command.clone().debug_assert();
+        for command in command
+            .get_subcommands()
+            .filter(|it| it.get_name() != "help")
+        {
+            let example = command.get_after_help().map(ToString::to_string);
+            let call = format!("  spillway {}", command.get_name());
+            assert!(example.is_some_and(|text| text.contains(&call)), "{call}");
+        }
+    }
+}

@@ -8,7 +8,12 @@ use super::show;
 use crate::config::{self, Overrides};
 use crate::plan::{Here, ServicePlan, plan};
 use crate::snapshot::Snapshot;
-use crate::watch::read_manifests;
+use crate::watch::{Change, Event, read_manifests};
+
+const EXAMPLE: &str = "\
+Example: where would east-1 send connections if the cluster were like this?
+  kubectl get services,endpointslices,nodes -A -o yaml > cluster.yaml
+  spillway plan -f cluster.yaml --node east-1";
 
 /// Shows what an agent would program, from manifests alone.
 ///
@@ -16,6 +21,7 @@ use crate::watch::read_manifests;
 /// Nodes of a cluster, for example from `kubectl get services,endpointslices,nodes -A -o yaml`,
 /// and in a set of clusters also its ServiceImports and ClusterProperties.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub struct Args {
     /// A YAML file or a folder of them; may be given several times.
     #[arg(
@@ -26,7 +32,7 @@ pub struct Args {
     )]
     files: Vec<PathBuf>,
 
-    /// The node to plan for, as its Node object is named.
+    /// The node to plan for, as its Node object is named; in lower case, as all Nodes are.
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     node: String,
 
@@ -46,11 +52,6 @@ enum Output {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let (events, problems) = read_manifests(&args.files, &args.node)?;
-    for problem in &problems {
-        eprintln!("spillway: {problem}");
-    }
-
     let overrides = Overrides {
         node: Some(args.node.clone()),
         ..Overrides::default()
@@ -59,6 +60,18 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for warning in &warnings {
         eprintln!("spillway: {warning}");
     }
+    let (events, problems) = read_manifests(&args.files, &settings.node)?;
+    for problem in &problems {
+        eprintln!("spillway: {problem}");
+    }
+    if !events.iter().any(is_node) {
+        eprintln!(
+            "spillway: the manifests hold no Node {}: its zone is not known, so no endpoint is in \
+             it; check --node, or add the Node",
+            settings.node
+        );
+    }
+
     let mut snapshot = Snapshot::of_cluster(settings.cluster_id.as_deref().map(Arc::from));
     for event in events {
         snapshot.apply(event);
@@ -90,4 +103,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         ),
     }
     Ok(())
+}
+
+fn is_node(event: &Event) -> bool {
+    matches!(event, Event::Node(Change::Apply(_)))
 }

@@ -79,8 +79,8 @@ fn build(rungs: &[Rung], last: u8, base: u64) -> Option<Ladder> {
             // A sixteenth more: so much may be taken off a weight to break ties.
             mine()
                 .map(|(_, (rung, part))| {
-                    let least = u64::from(rung.admitted).saturating_mul(farther);
-                    (least.saturating_add(least / 16) / part).saturating_add(1)
+                    let outweighs = u64::from(rung.admitted).saturating_mul(farther);
+                    (outweighs.saturating_add(outweighs / 16) / part).saturating_add(1)
                 })
                 .max()
                 .unwrap_or(base)
@@ -112,10 +112,10 @@ fn parts(rungs: &[Rung], last: u8) -> Vec<u64> {
             .map(|index| parts[index])
             .max()
             .unwrap_or(1);
-        let least = most.div_ceil(WIDEST.into());
+        let narrowest = most.div_ceil(WIDEST.into());
         let mut divisor = 0;
         for index in (0..parts.len()).filter(|index| mine(*index)) {
-            parts[index] = parts[index].max(least);
+            parts[index] = parts[index].max(narrowest);
             divisor = gcd(divisor, parts[index]);
         }
         // Parts without a common divisor would waste bits that farther ranks need.

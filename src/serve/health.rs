@@ -82,7 +82,7 @@ impl Health {
         });
     }
 
-    /// The kernel has taken all changes of a family.
+    /// The kernel has taken all changes of a family, but for single Services that it refuses.
     pub fn synced(&self, family: Family, now: SystemTime) {
         self.update(|state| {
             let progress = state.families.entry(family).or_default();
@@ -102,7 +102,7 @@ impl Health {
     }
 
     /// Whether to answer 200 on `/healthz`, and the body.
-    pub(super) fn healthz(&self, now: SystemTime) -> (bool, String) {
+    pub(crate) fn healthz(&self, now: SystemTime) -> (bool, String) {
         self.update(|state| {
             let (programmed, eligible) = (state.programmed, state.eligible);
             let body = state.body(now, self.patience, programmed, Some(eligible));

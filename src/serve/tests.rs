@@ -140,6 +140,7 @@ fn metrics_have_the_names_of_kube_proxy() {
     metrics.kernel_error("ipvs");
     metrics.ipvs_messages(7);
     metrics.cluster(2, 20);
+    metrics.failing(3);
     let health = healthy();
     health_answer("/healthz", &health, &metrics, time(0));
     health.node_eligible(false);
@@ -167,6 +168,7 @@ fn metrics_have_the_names_of_kube_proxy() {
         "spillway_ipvs_messages_total 7",
         "spillway_services 2",
         "spillway_endpoints 20",
+        "spillway_failing_objects 3",
         "# TYPE process_resident_memory_bytes gauge",
         "# TYPE process_cpu_seconds counter",
         "# EOF",

@@ -63,6 +63,11 @@ impl<K: Clone + Eq + Hash + Ord> Backoff<K> {
         self.waiting.values().filter_map(|wait| wait.due).min()
     }
 
+    /// Whether it has failed and not succeeded since.
+    pub fn has(&self, key: &K) -> bool {
+        self.waiting.contains_key(key)
+    }
+
     /// How many objects have failed and not succeeded since.
     pub fn len(&self) -> usize {
         self.waiting.len()

@@ -61,6 +61,8 @@ pub struct Syncer<P> {
     drain: Drain,
     backoff: Backoff<Retry>,
     sent: Sent,
+    /// Whether IPVS did not answer when it was last sent commands.
+    unreachable: bool,
 }
 
 /// What is tried again.
@@ -114,6 +116,7 @@ impl<P: Platform> Syncer<P> {
             drain: Drain::new(drain),
             backoff: Backoff::default(),
             sent: Sent::default(),
+            unreachable: false,
         })
     }
 
@@ -201,6 +204,12 @@ impl<P: Platform> Syncer<P> {
         self.backoff.len()
     }
 
+    /// Whether what all Services share is not as it shall be, addresses and the table, or IPVS as a
+    /// whole did not answer when it was last asked.
+    pub fn shared_is_failing(&self) -> bool {
+        self.backoff.has(&Retry::Shared) || self.unreachable
+    }
+
     /// Brings addresses and maps up to date, then deletes what nothing leads to any more. Returns
     /// the Services whose virtual addresses were refused.
     fn flush(&mut self, now: Instant) -> BTreeSet<ServiceId> {
@@ -283,9 +292,13 @@ impl<P: Platform> Syncer<P> {
         }
         self.sent.commands += commands.len() as u64;
         let failures = match self.platform.submit(commands) {
-            Ok(failures) => failures,
+            Ok(failures) => {
+                self.unreachable = false;
+                failures
+            }
             Err(trouble) => {
                 warn!(error = %trouble, "IPVS cannot be reached");
+                self.unreachable = true;
                 self.sent.commands_failed += commands.len() as u64;
                 let cause = Cause::Unknown;
                 return (0..commands.len())
@@ -304,4 +317,4 @@ impl<P: Platform> Syncer<P> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -47,6 +47,14 @@ pub enum ClientError {
 ///
 /// Must be called within a Tokio runtime. Does not connect yet.
 pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, ClientError> {
+    client_with(kubeconfig, SILENCE).await
+}
+
+/// The same for a server that may be silent for so long.
+pub(super) async fn client_with(
+    kubeconfig: Option<&Path>,
+    silence: Duration,
+) -> Result<Client, ClientError> {
     let config = match kubeconfig {
         Some(path) => read(path).await.map_err(|source| ClientError::Kubeconfig {
             path: path.into(),
@@ -54,7 +62,7 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, ClientError> {
         })?,
         None => Config::incluster()?,
     };
-    Ok(build(&config)?)
+    Ok(build(&config, silence)?)
 }
 
 async fn read(path: &Path) -> Result<Config, kube::config::KubeconfigError> {
@@ -65,7 +73,7 @@ async fn read(path: &Path) -> Result<Config, kube::config::KubeconfigError> {
 /// Builds a client as `kube` does, with two differences: connections are probed, and failed
 /// requests are not repeated in secret (for up to 1000 s) but reported to the watch, which knows
 /// how long to wait.
-fn build(config: &Config) -> kube::Result<Client> {
+fn build(config: &Config, silence: Duration) -> kube::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -74,8 +82,8 @@ fn build(config: &Config) -> kube::Result<Client> {
     tcp.set_keepalive_retries(Some(PROBES));
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
     connector.set_connect_timeout(Some(CONNECT));
-    connector.set_read_timeout(Some(SILENCE));
-    connector.set_write_timeout(Some(SILENCE));
+    connector.set_read_timeout(Some(silence));
+    connector.set_write_timeout(Some(silence));
     connector.set_reset_reader_on_write(true);
     let http = hyper_util::client::legacy::Builder::new(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()

@@ -4,6 +4,7 @@
 //! turned into the words of the model ([`parse`]), and handed on at once: nothing is stored here.
 
 mod absence;
+mod attempts;
 mod client;
 mod event;
 mod kinds;

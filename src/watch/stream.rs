@@ -8,6 +8,7 @@ use kube::{Api, Client};
 use tracing::{debug, info, warn};
 
 use super::absence::{Absence, Refusal};
+use super::attempts::{Attempts, Before};
 use super::event::{Change, Event};
 use super::kinds::{Kind, applied};
 use super::names::Names;
@@ -20,6 +21,8 @@ use super::retry::{Retry, spread, status};
 pub(super) const WATCH_SECONDS: u32 = 60;
 /// Objects per page where lists come in pages: a page is held in memory as a whole.
 const PAGE: u32 = 250;
+/// How long to wait after a list that the API server ended early without a word.
+const PAUSE: Duration = Duration::from_millis(500);
 /// How often a kind is looked for that the cluster does not have.
 const LOOK: Duration = Duration::from_mins(1);
 /// Problems of one object that get a line in the log; the others are only counted.
@@ -171,11 +174,12 @@ async fn follow<K: Kind>(
     let listing = progress.listing;
     let stream = watcher(api.clone(), config);
     pin_mut!(stream);
-    let mut unfinished = false;
+    let mut attempts = Attempts::default();
     while let Some(next) = stream.next().await {
         let event = match next {
             Ok(event) => event,
             Err(error) => {
+                attempts.failed();
                 let code = status(&error).map(|status| status.code);
                 let refusal = code.and_then(Refusal::of).filter(|_| K::OPTIONAL);
                 if let Some(refusal) = refusal {
@@ -210,20 +214,23 @@ async fn follow<K: Kind>(
         }
         let change = match event {
             watcher::Event::Init => {
-                // An API server that knows nothing of streamed lists never says that one is
-                // complete.
-                if unfinished && listing == Listing::Streamed {
-                    info!(
-                        kind,
-                        "the API server did not complete a streamed list; asking for pages"
-                    );
-                    return End::Anew(Listing::Paged);
+                match attempts.begins(Instant::now()) {
+                    // An API server that knows nothing of streamed lists never says that one is
+                    // complete.
+                    Before::Never if listing == Listing::Streamed => {
+                        info!(
+                            kind,
+                            "the API server did not complete streamed lists; asking for pages"
+                        );
+                        return End::Anew(Listing::Paged);
+                    }
+                    Before::Early => tokio::time::sleep(PAUSE).await,
+                    Before::Well | Before::Never => {}
                 }
-                unfinished = true;
                 Change::Listing
             }
             watcher::Event::InitDone => {
-                unfinished = false;
+                attempts.done();
                 if progress.absence.listed() {
                     info!(kind, "this cluster has the kind now");
                 }

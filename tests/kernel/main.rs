@@ -2,6 +2,7 @@
 
 mod ipvs;
 mod link;
+mod modules;
 mod namespace;
 mod nft;
 mod sysctl;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             link::an_address_that_is_refused_is_named_and_the_others_are_added,
             link::thousands_of_addresses_go_in_batches,
             link::deleting_needs_no_link,
+            modules::a_module_that_is_missing_is_loaded_by_the_kernel_on_request,
             namespace::a_test_has_a_network_namespace_of_its_own,
             nft::opening_makes_a_table_that_the_nft_tool_prints_in_its_own_language,
             nft::elements_are_read_back_as_they_were_written,

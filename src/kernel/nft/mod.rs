@@ -40,7 +40,7 @@ use ipnet::IpNet;
 
 pub use self::element::Element;
 pub use self::error::{Action, Error};
-pub use self::table::Table;
+pub use self::table::{Prepared, Table};
 use crate::kernel::mark::MarkRange;
 
 /// What the rules of the table depend on.

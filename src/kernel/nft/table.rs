@@ -21,6 +21,14 @@ use crate::kernel::socket::Socket;
 /// 64 KiB; the longest element, an IPv6 service, takes 48 bytes.
 const ELEMENTS_PER_MESSAGE: usize = 1_000;
 
+/// A transaction as the messages that it is sent as.
+#[derive(Debug)]
+pub struct Prepared {
+    batch: Batch,
+    /// The first element of each message, and what is to become of it.
+    firsts: Vec<(Action, Element)>,
+}
+
 /// The table, as the process that owns it sees it.
 #[derive(Debug)]
 pub struct Table {
@@ -103,6 +111,17 @@ impl Table {
 
     /// One transaction, with so many elements in one message.
     fn attempt(&mut self, transaction: &Transaction, per_message: usize) -> Result<(), Error> {
+        let prepared = self.encode(transaction, per_message);
+        self.send(prepared)
+    }
+
+    /// The messages of a transaction, for [`Self::send`]: the one after the other is what
+    /// [`Self::commit`] does.
+    pub fn prepare(&mut self, transaction: &Transaction) -> Prepared {
+        self.encode(transaction, ELEMENTS_PER_MESSAGE)
+    }
+
+    fn encode(&mut self, transaction: &Transaction, per_message: usize) -> Prepared {
         let mut batch = Batch::begin(&mut self.socket);
         let mut firsts = Vec::new();
         for (action, elements) in [
@@ -121,11 +140,17 @@ impl Table {
                 }
             }
         }
-        batch
+        Prepared { batch, firsts }
+    }
+
+    /// Carries out a prepared transaction.
+    pub fn send(&mut self, prepared: Prepared) -> Result<(), Error> {
+        prepared
+            .batch
             .commit(&mut self.socket)
             .map_err(|refused| match refused {
                 Refused::Request(index, cause) => {
-                    let (action, element) = firsts[index];
+                    let (action, element) = prepared.firsts[index];
                     Error::Element {
                         action,
                         element,

@@ -16,6 +16,7 @@ pub struct Own {
     ipvs_messages: Counter,
     services: Gauge,
     endpoints: Gauge,
+    failing: Gauge,
     events_written: Counter,
     events_lost: Counter,
 }
@@ -47,6 +48,11 @@ impl Own {
             ipvs_messages: add(registry, "ipvs_messages", "Changes sent to IPVS"),
             services: add(registry, "services", "Services known"),
             endpoints: add(registry, "endpoints", "Endpoints known"),
+            failing: add(
+                registry,
+                "failing_objects",
+                "Services, and things that they share, that the kernel refused and that are tried again",
+            ),
             events_written: add(
                 registry,
                 "events_written",
@@ -65,6 +71,13 @@ impl Metrics {
     /// A part of an object of this kind was left out.
     pub fn problem(&self, kind: &'static str) {
         self.own.problems.get_or_create(&ByKind { kind }).inc();
+    }
+
+    /// So many objects failed and wait to be tried again.
+    pub fn failing(&self, objects: usize) {
+        self.own
+            .failing
+            .set(i64::try_from(objects).unwrap_or(i64::MAX));
     }
 
     /// The kernel refused a request of this room (`ipvs`, `nft`, `link`, `sysctl`).

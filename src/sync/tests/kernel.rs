@@ -34,6 +34,8 @@ pub struct State {
     pub refuse_addresses: BTreeSet<IpAddr>,
     /// The link is gone, so that no address can be added or removed.
     pub unlinked: bool,
+    /// IPVS does not answer.
+    pub ipvs_is_gone: bool,
     /// All transactions fail.
     pub refuse_transactions: bool,
 }
@@ -132,6 +134,9 @@ fn same(real: &Destination, ip: IpAddr, port: u16) -> bool {
 impl Platform for Kernel {
     fn submit(&mut self, commands: &[Command]) -> Result<Vec<Failure>, Trouble> {
         let mut state = self.state();
+        if state.ipvs_is_gone {
+            return Err(Errno::EPROTO.into());
+        }
         let failures = commands.iter().enumerate().filter_map(|(index, command)| {
             let errno = state.run(command).err()?;
             Some(Failure {

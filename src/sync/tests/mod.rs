@@ -1,5 +1,5 @@
 mod faults;
-mod kernel;
+pub(crate) mod kernel;
 mod property;
 
 use super::*;

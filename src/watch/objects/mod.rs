@@ -149,7 +149,7 @@ pub struct SlicePort {
     pub name: Field<String>,
     /// TCP where left out.
     pub protocol: Field<Protocol>,
-    /// Left out or 0: all ports, which no proxy implements.
+    /// Left out: all ports, which no proxy implements.
     pub port: Field<i64>,
 }
 

@@ -3,6 +3,7 @@
 //! Pure. A bad part of an object is left out and reported; everything else works on. What is meant
 //! for others (headless Services, say) is left out without a word.
 
+mod address;
 mod annotations;
 mod import;
 mod node;
@@ -130,18 +131,19 @@ impl<'a> Report<'a> {
             .collect()
     }
 
-    /// A port number; 0 stands for none.
+    /// A port number, if one is given.
     fn port(&mut self, path: impl Display, field: Field<i64>) -> Option<NonZeroU16> {
-        const REMEDY: &str = "give a port number from 1 to 65535";
-        let number = self.value(&path, REMEDY, field)?;
-        if let Ok(number) = u16::try_from(number) {
-            return NonZeroU16::new(number);
+        let number = self.value(&path, PORT, field)?;
+        let port = u16::try_from(number).ok().and_then(NonZeroU16::new);
+        if port.is_none() {
+            self.add(path, format_args!("found {number}"), PORT);
         }
-        self.add(path, format_args!("found {number}"), REMEDY);
-        None
+        port
     }
 }
 
+/// What is to be said of something that is no port.
+const PORT: &str = "give a port number from 1 to 65535";
 /// What is to be said of an unknown protocol.
 const PROTOCOL: &str = "use TCP, UDP or SCTP";
 /// What is to be said of something that is no map.

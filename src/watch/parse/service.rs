@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::address::special;
 use super::annotations::{global, tuning};
-use super::{MAP, PROTOCOL, Problem, Report, TEXT};
+use super::{MAP, PORT, PROTOCOL, Problem, Report, TEXT};
 use crate::config::annotations::Bearer;
 use crate::model::{Family, Protocol, Service, ServiceId, ServicePort};
 use crate::watch::lenient::Field;
@@ -104,6 +105,12 @@ pub fn one_per_family(
                 format_args!("{ip} is not of the family in spec.ipFamilies"),
                 remedy,
             );
+        } else if let Some(special) = special(ip) {
+            report.add(
+                format_args!("{path}[{index}]"),
+                format_args!("{ip} is a {special} address, which would be taken from the node"),
+                remedy,
+            );
         } else if ips.iter().any(|other| Family::of(*other) == family) {
             report.add(
                 format_args!("{path}[{index}]"),
@@ -134,15 +141,15 @@ pub fn ports(
             Field::Absent => Some(Protocol::Tcp),
             field => report.value(path("protocol"), PROTOCOL, field),
         };
-        if let Field::Absent | Field::Valid(0) = port.port {
-            report.add(
-                path("port"),
-                "is missing",
-                "give a port number from 1 to 65535",
-            );
+        if port.port == Field::Absent {
+            report.add(path("port"), "is missing", PORT);
         }
         let number = report.port(path("port"), port.port);
-        let node_port = report.port(path("nodePort"), port.node_port);
+        let node_port = match port.node_port {
+            // It stands for none.
+            Field::Valid(0) => None,
+            field => report.port(path("nodePort"), field),
+        };
         let (Some(protocol), Some(number)) = (protocol, number) else {
             continue;
         };

@@ -117,6 +117,18 @@ fn a_bad_address_is_left_out_and_the_other_serves() {
             "spec.clusterIPs[1]",
         ),
         (
+            json!(["127.0.0.1", "fd00::1"]),
+            json!(null),
+            "fd00::1",
+            "spec.clusterIPs[0]",
+        ),
+        (
+            json!(["10.96.0.1", "ff0e::1"]),
+            json!(["IPv4", "IPv6"]),
+            "10.96.0.1",
+            "spec.clusterIPs[1]",
+        ),
+        (
             json!(["10.96.0.1"]),
             json!(["IPX"]),
             "10.96.0.1",
@@ -235,6 +247,15 @@ fn affinity_lasts_as_long_as_the_object_says() {
             "{affinity} {config}"
         );
         assert_eq!(found, problems, "{affinity} {config}");
+    }
+}
+
+#[test]
+fn an_address_that_the_node_needs_itself_is_not_taken_from_it() {
+    for ip in ["0.0.0.0", "127.0.0.1", "169.254.20.10", "224.0.0.1", "::1"] {
+        let (service, problems) = parse(&json!({"clusterIP": ip, "ports": [{"port": 80}]}));
+        assert_eq!(service, None, "{ip}");
+        assert_eq!(problems, ["spec.clusterIPs[0]"], "{ip}");
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::address::special;
 use super::annotations::slice_words;
 use super::{FLAG, MAP, PROTOCOL, Problem, Report, TEXT};
 use crate::model::{
@@ -79,7 +80,7 @@ fn owner(
     names: &mut Names,
     report: &mut Report<'_>,
 ) -> Option<(ServiceId, Option<Arc<str>>)> {
-    let named = |name| label(metadata, name).filter(|value| !value.is_empty());
+    let said = |name| label(metadata, name).filter(|value| !value.is_empty());
     let mut missing = |label: &str, remedy| {
         report.add(
             "metadata.labels",
@@ -87,15 +88,15 @@ fn owner(
             remedy,
         );
     };
-    if let Some(service) = named(SERVICE_NAME) {
+    if let Some(service) = said(SERVICE_NAME) {
         let service = ServiceId::new(id.namespace.clone(), names.intern(service));
         return Some((service, None));
     }
-    let Some(import) = named(IMPORT_NAME) else {
+    let Some(import) = said(IMPORT_NAME) else {
         missing(SERVICE_NAME, "name the Service in this label");
         return None;
     };
-    let Some(cluster) = named(SOURCE_CLUSTER) else {
+    let Some(cluster) = said(SOURCE_CLUSTER) else {
         missing(
             SOURCE_CLUSTER,
             "name the cluster that exports it in this label",
@@ -140,6 +141,7 @@ fn endpoints(
     report: &mut Report<'_>,
 ) -> Vec<Endpoint> {
     const REMEDY: &str = "give an address of the slice's addressType";
+    const SPECIAL: &str = "give an address that other nodes can reach";
     let list = report.list("endpoints", MAP, list);
     let mut endpoints = Vec::with_capacity(list.len());
     for (index, endpoint) in list {
@@ -152,10 +154,17 @@ fn endpoints(
         };
         let ip = match address {
             Field::Absent => continue,
-            Field::Valid(ip) if Family::of(ip) == family => ip,
-            Field::Valid(ip) => {
+            Field::Valid(ip) if Family::of(ip) != family => {
                 report.add(path("addresses[0]"), format_args!("found {ip}"), REMEDY);
                 continue;
+            }
+            Field::Valid(ip) => {
+                if let Some(special) = special(ip) {
+                    let wrong = format_args!("{ip} is a {special} address");
+                    report.add(path("addresses[0]"), wrong, SPECIAL);
+                    continue;
+                }
+                ip
             }
             Field::Invalid(found) => {
                 report.add(

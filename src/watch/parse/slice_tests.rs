@@ -130,7 +130,6 @@ fn ports_without_name_or_number_are_ignored() {
     let ports = json!([
         {"port": 1},
         {"name": "a"},
-        {"name": "b", "port": 0},
         {"name": "c", "port": null},
         {"name": "good", "port": 8080},
     ]);
@@ -147,6 +146,7 @@ fn ports_without_name_or_number_are_ignored() {
 fn a_bad_port_is_left_out_and_reported() {
     for (port, problem) in [
         (json!({"name": "x", "port": 65536}), "ports[0].port"),
+        (json!({"name": "x", "port": 0}), "ports[0].port"),
         (
             json!({"name": "x", "port": 1, "protocol": "tcp"}),
             "ports[0].protocol",
@@ -168,6 +168,14 @@ fn a_bad_endpoint_is_left_out_and_the_others_serve() {
         ),
         (
             json!({"addresses": ["fd00::1"]}),
+            vec!["endpoints[0].addresses[0]"],
+        ),
+        (
+            json!({"addresses": ["127.0.0.1"]}),
+            vec!["endpoints[0].addresses[0]"],
+        ),
+        (
+            json!({"addresses": ["239.1.1.1"]}),
             vec!["endpoints[0].addresses[0]"],
         ),
         (
@@ -221,6 +229,29 @@ fn null_lists_are_empty_lists() {
     let slice = slice.unwrap();
     assert!(slice.ports.is_empty() && slice.endpoints.is_empty());
     assert_eq!(problems, Vec::<String>::new());
+}
+
+#[test]
+fn an_address_that_nobody_can_reach_is_reported_with_its_kind() {
+    for (family, ip, kind) in [
+        ("IPv4", "0.0.0.0", "unspecified"),
+        ("IPv4", "127.0.0.1", "loopback"),
+        ("IPv4", "169.254.1.1", "link-local"),
+        ("IPv4", "239.1.1.1", "multicast"),
+        ("IPv6", "::1", "loopback"),
+        ("IPv6", "fe80::1", "link-local"),
+        ("IPv6", "ff0e::1", "multicast"),
+    ] {
+        let object = serde_json::from_value(json!({
+            "metadata": {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
+            "addressType": family,
+            "endpoints": [{"addresses": [ip]}],
+        }));
+        let (slice, problems) = slice(object.unwrap(), &mut Names::default());
+        assert_eq!(slice.unwrap().endpoints, []);
+        let wrong: Vec<_> = problems.into_iter().map(|problem| problem.wrong).collect();
+        assert_eq!(wrong, [format!("{ip} is a {kind} address")]);
+    }
 }
 
 #[test]

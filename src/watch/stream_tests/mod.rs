@@ -39,7 +39,10 @@ impl Watching {
 
     /// With so much time between looks for kinds that are not there.
     async fn start_looking(server: &Server, look: Duration) -> Self {
-        let client = client(&server.url(), None).await;
+        Self::by(client(&server.url(), None).await, look)
+    }
+
+    fn by(client: Client, look: Duration) -> Self {
         let (sender, events) = unbounded_channel();
         let problems = Arc::<Mutex<Vec<Problem>>>::default();
         let sink = Arc::clone(&problems);
@@ -94,6 +97,23 @@ impl Watching {
 
 /// A client, through a kubeconfig file as the agent's.
 async fn client(url: &str, token: Option<&str>) -> Client {
+    let file = kubeconfig(url, token);
+    let client = crate::watch::client(Some(&file)).await.unwrap();
+    std::fs::remove_file(file).unwrap();
+    client
+}
+
+/// A client that gives the server less time than the agent's, which gives it 75 s.
+async fn impatient_client(url: &str, silence: Duration) -> Client {
+    let file = kubeconfig(url, None);
+    let client = crate::watch::client::client_with(Some(&file), silence)
+        .await
+        .unwrap();
+    std::fs::remove_file(file).unwrap();
+    client
+}
+
+fn kubeconfig(url: &str, token: Option<&str>) -> std::path::PathBuf {
     static FILES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = FILES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let name = format!("spillway-kubeconfig-{}-{number}", std::process::id());
@@ -105,9 +125,7 @@ async fn client(url: &str, token: Option<&str>) -> Client {
         "current-context": "x",
     });
     std::fs::write(&file, kubeconfig.to_string()).unwrap();
-    let client = crate::watch::client(Some(&file)).await.unwrap();
-    std::fs::remove_file(file).unwrap();
-    client
+    file
 }
 
 fn server() -> (Server, Handle) {

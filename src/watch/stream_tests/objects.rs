@@ -160,19 +160,17 @@ async fn one_malformed_object_costs_nothing_but_itself() {
         worse["spec"] = json!(["nothing"]);
         let mut wrong = slice("wrong");
         wrong["endpoints"][0]["addresses"] = json!(["10.1.0"]);
-        api.apply_all([
-            odd,
-            worse,
-            wrong,
-            service("sound", "10.96.0.3"),
-            slice("web-1"),
-        ])
-        .unwrap();
+        // No problem: API servers that are newer than the agent have fields that it does not know.
+        let mut newer = service("newer", "10.96.0.3");
+        newer["spec"]["colour"] = json!({"front": "blue"});
+        newer["spec"]["ports"][0]["shade"] = json!(["dark"]);
+        api.apply_all([odd, worse, wrong, newer, slice("web-1")])
+            .unwrap();
         let mut watching = Watching::start(&server).await;
         let events = watching.listed().await;
         assert_eq!(
             applied_services(&events),
-            ["odd".to_owned(), "sound".to_owned()].into()
+            ["newer".to_owned(), "odd".to_owned()].into()
         );
         let problems: BTreeSet<_> = watching
             .problems

@@ -1,6 +1,8 @@
 //! API servers that are old, gone or unwell.
 
 use apiserver::{Action, Fault, Verb};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::*;
 
@@ -127,4 +129,82 @@ async fn a_server_that_is_not_there_yet_is_waited_for() {
     api.apply(service("web", "10.96.0.1")).unwrap();
     api.resume().unwrap();
     watching.until(applies_service("web")).await;
+}
+
+/// The agent's client gives a server 75 s (a watch and 15 s more); this one 1 s, so that the test
+/// need not wait. The three watches hang side by side.
+#[tokio::test]
+async fn a_server_that_hangs_is_left_when_it_has_been_silent_for_too_long() {
+    const SILENCE: Duration = Duration::from_secs(1);
+    let (server, api) = server();
+    api.apply(service("web", "10.96.0.1")).unwrap();
+    for resource in ["services", "endpointslices", "nodes"] {
+        api.misbehave(Fault::on(Verb::Watch, resource, Action::Hang).times(2));
+    }
+    let begin = Instant::now();
+    let mut watching = Watching::by(impatient_client(&server.url(), SILENCE).await, LOOK);
+    let events = watching.listed().await;
+    assert_eq!(applied_services(&events), ["web".to_owned()].into());
+    // Twice the silence and two short waits, with time to spare for a busy machine.
+    let took = begin.elapsed();
+    assert!(took >= 2 * SILENCE, "{took:?}");
+    assert!(took < 2 * SILENCE + Duration::from_secs(8), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_slow_but_within_its_time_is_waited_for() {
+    let (server, api) = server();
+    api.apply(service("web", "10.96.0.1")).unwrap();
+    let delay = Action::delay(Duration::from_secs(1));
+    api.misbehave(Fault::on(Verb::Watch, "services", delay));
+    let silence = Duration::from_secs(20);
+    let mut watching = Watching::by(impatient_client(&server.url(), silence).await, LOOK);
+    let events = watching.listed().await;
+    assert_eq!(applied_services(&events), ["web".to_owned()].into());
+    assert_eq!(queries(&api.requests(), "services").len(), 1, "asked once");
+}
+
+/// Answers every watch with the beginning of a list and this; returns what is asked for.
+async fn half_lists(end: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::<Mutex<Vec<String>>>::default();
+    let log = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let log = log.clone();
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                let length = stream.read(&mut request).await.unwrap_or(0);
+                let request = String::from_utf8_lossy(&request[..length]);
+                let line = request.lines().next().unwrap_or_default();
+                log.lock().unwrap().push(line.to_owned());
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+                            Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+                let object = json!({"type": "ADDED", "object": service("web", "10.96.0.1")});
+                let line = format!("{object}\n");
+                let answer = format!("{head}{:x}\r\n{line}\r\n{end}", line.len());
+                // A client that has gone away needs no answer.
+                let _ = stream.write_all(answer.as_bytes()).await;
+            });
+        }
+    });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn a_streamed_list_that_is_cut_short_is_streamed_again() {
+    // Cut in the middle, and ended in good order as by a server that is shutting down.
+    for end in ["", "0\r\n\r\n"] {
+        let (url, asked) = half_lists(end).await;
+        let mut watching = Watching::by(client(&url, None).await, LOOK);
+        for _ in 0..3 {
+            watching.until(applies_service("web")).await;
+        }
+        let asked = asked.lock().unwrap();
+        let services = asked.iter().filter(|line| line.contains("/services?"));
+        for line in services {
+            assert!(line.contains("sendInitialEvents=true"), "{line}");
+        }
+    }
 }

@@ -51,7 +51,9 @@ enum Command {
     },
     /// Show what Spillway does.
     Demo,
-    /// Run the kernel benchmarks whose name contains NAME; all by default.
+    /// Run the benchmarks whose name contains NAME; all by default.
+    ///
+    /// Fails if one fails, or measures something that is not within its bounds.
     Bench {
         /// A part of the names of the benchmarks to run.
         #[arg(default_value = "")]

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::{env, thread};
 
@@ -25,6 +26,16 @@ pub struct Figure {
     pub value: f64,
     /// What it is counted in, such as `s`, `MiB` or `times`.
     pub unit: String,
+    /// The least and the most that it may be, where something is promised.
+    pub bounds: Option<(f64, f64)>,
+}
+
+impl Figure {
+    /// Whether it is what is promised, if anything is.
+    pub fn is_within_bounds(&self) -> bool {
+        self.bounds
+            .is_none_or(|(least, most)| (least..=most).contains(&self.value))
+    }
 }
 
 /// Where a benchmark writes its figures.
@@ -37,11 +48,33 @@ pub struct Figures {
 impl Figures {
     /// Hands over a figure.
     pub fn record(&mut self, key: &str, value: f64, unit: &str) -> anyhow::Result<()> {
+        self.hand_over(key, value, unit, None)
+    }
+
+    /// Hands over a figure that must lie within bounds, or `cargo lab bench` fails.
+    pub fn record_within(
+        &mut self,
+        key: &str,
+        value: f64,
+        unit: &str,
+        bounds: RangeInclusive<f64>,
+    ) -> anyhow::Result<()> {
+        self.hand_over(key, value, unit, Some(bounds.into_inner()))
+    }
+
+    fn hand_over(
+        &mut self,
+        key: &str,
+        value: f64,
+        unit: &str,
+        bounds: Option<(f64, f64)>,
+    ) -> anyhow::Result<()> {
         let figure = Figure {
             bench: self.bench.clone(),
             key: key.to_owned(),
             value,
             unit: unit.to_owned(),
+            bounds,
         };
         let line = format!("{}\n", serde_json::to_string(&figure)?);
         self.file

@@ -2,7 +2,7 @@
 
 mod cpio;
 mod folder;
-mod follow;
+pub mod follow;
 pub mod guest;
 mod initramfs;
 pub mod job;

@@ -1,31 +1,31 @@
-//! `cargo lab bench`: kernel benchmarks in the machine, their figures in one file and one table.
+//! `cargo lab bench`: benchmarks on this machine, and those that need a kernel in the lab's, their
+//! figures in one file and one table.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use lab::harness::bench::{FIGURES, Figure};
 
-use super::cargo::Workspace;
+use super::cargo::{Built, Workspace};
 use super::{Options, show, task};
+use crate::machine::follow::{Patience, follow};
 use crate::machine::job::Program;
 use crate::machine::step::step;
+use crate::machine::tied::killed_with_the_lab;
 
 /// A benchmark says nothing while it measures.
 const SILENCE: Duration = Duration::from_mins(15);
-
-/// What needs no kernel but its own model of many, and a processor that is not emulated: `cargo
-/// bench --bench fleet`.
-const SIMULATIONS: [&str; 1] = ["fleet"];
 
 /// Runs the root package's benchmarks whose name contains `filter`; whether all went well.
 pub fn run(options: &Options, filter: &str) -> anyhow::Result<bool> {
     let workspace = Workspace::find()?;
     let names: Vec<&str> = workspace
         .root_targets("bench")
-        .filter(|name| name.contains(filter) && !SIMULATIONS.contains(name))
+        .filter(|name| name.contains(filter))
         .collect();
     ensure!(!names.is_empty(), "no benchmark has {filter:?} in its name");
 
@@ -35,25 +35,69 @@ pub fn run(options: &Options, filter: &str) -> anyhow::Result<bool> {
         eprintln!();
         workspace.build(&arguments)
     })?;
-    let programs = built
+    let (host, kernel): (Vec<&Built>, Vec<&Built>) = built
         .iter()
         .filter(|program| program.kind == "bench")
+        .partition(|program| workspace.is_host_bench(&program.name));
+    let mut good = true;
+    for program in host {
+        println!("{}, on this machine:", program.name);
+        good &= on_host(program, options)?;
+    }
+    if !kernel.is_empty() {
+        good &= in_machine(options, &workspace, &built, &kernel)?;
+    }
+    Ok(good)
+}
+
+/// Runs a benchmark that needs no kernel; whether it went well.
+fn on_host(program: &Built, options: &Options) -> anyhow::Result<bool> {
+    let mut child = killed_with_the_lab(&program.path)
+        .arg("--bench")
+        .current_dir(&program.directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("start {}", program.path.display()))?;
+    let patience = Patience {
+        first: SILENCE,
+        silence: SILENCE,
+        total: options.limit,
+    };
+    match follow(&mut child, patience, |line| println!("{line}"))? {
+        Ok(()) => Ok(child.wait()?.success()),
+        Err(hang) => bail!("the benchmark {} {hang}", program.name),
+    }
+}
+
+/// Runs benchmarks in the machine and shows and keeps their figures; whether all went well and all
+/// figures are within their bounds.
+fn in_machine(
+    options: &Options,
+    workspace: &Workspace,
+    built: &[Built],
+    benches: &[&Built],
+) -> anyhow::Result<bool> {
+    let programs = benches
+        .iter()
         .map(|program| Program {
             name: program.name.clone(),
             path: program.path.clone(),
             arguments: vec!["--bench".to_owned()],
         })
         .collect();
-
-    let machine = options.machine(&workspace)?;
+    let machine = options.machine(workspace)?;
     let session = machine.session()?;
     let figures = session.folder().join("figures.jsonl");
-    let mut task = task(&workspace, &built, programs);
+    let mut task = task(workspace, built, programs);
     task.environment
         .insert(FIGURES.to_owned(), figures.display().to_string());
     let code = session.run(task, SILENCE, show)?;
 
-    let text = fs::read_to_string(&figures).context("the benchmarks left no figures")?;
+    let text = fs::read_to_string(&figures).context(
+        "the benchmarks left no figures (one that needs no kernel belongs into `host-benches`: \
+         docs/lab.md)",
+    )?;
     let figures: Vec<Figure> = text
         .lines()
         .map(serde_json::from_str)
@@ -61,7 +105,22 @@ pub fn run(options: &Options, filter: &str) -> anyhow::Result<bool> {
         .context("a figure")?;
     merge(&workspace.lab_folder().join("bench.json"), &figures)?;
     println!("{}", table(&figures));
-    Ok(code == 0)
+    let complaints: Vec<String> = figures.iter().filter_map(complaint).collect();
+    for complaint in &complaints {
+        println!("{complaint}");
+    }
+    Ok(code == 0 && complaints.is_empty())
+}
+
+/// What is to be said of a figure that is not what was promised.
+fn complaint(figure: &Figure) -> Option<String> {
+    let (least, most) = figure.bounds.filter(|_| !figure.is_within_bounds())?;
+    Some(format!(
+        "FAILED: {} is {}, not from {least} to {most} {}",
+        full_key(figure),
+        figure.value,
+        figure.unit
+    ))
 }
 
 /// The name of a figure among those of all benchmarks: after its benchmark, unless it says of what
@@ -118,6 +177,7 @@ mod tests {
             key: key.to_owned(),
             value,
             unit: unit.to_owned(),
+            bounds: None,
         }
     }
 
@@ -148,5 +208,20 @@ mod tests {
             table(&figures),
             "start.time         2.000 s\na.b             1234.500 MiB"
         );
+    }
+
+    #[test]
+    fn a_figure_beyond_its_bounds_is_complained_of() {
+        let bounded = |value| Figure {
+            bounds: Some((0.0, 1.5)),
+            ..figure("cold_sync", "ratio_to_raw", value, "times")
+        };
+        assert_eq!(complaint(&figure("cold_sync", "seconds", 9.0, "s")), None);
+        assert_eq!(complaint(&bounded(1.5)), None);
+        assert_eq!(
+            complaint(&bounded(1.75)).as_deref(),
+            Some("FAILED: cold_sync.ratio_to_raw is 1.75, not from 0 to 1.5 times")
+        );
+        assert!(complaint(&bounded(f64::NAN)).is_some());
     }
 }

@@ -24,6 +24,20 @@ pub struct Workspace {
 struct Package {
     manifest_path: PathBuf,
     targets: Vec<Target>,
+    metadata: Option<PackageMetadata>,
+}
+
+#[derive(Deserialize)]
+struct PackageMetadata {
+    lab: Option<LabMetadata>,
+}
+
+/// `[package.metadata.lab]`.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct LabMetadata {
+    #[serde(default)]
+    host_benches: Vec<String>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -81,13 +95,24 @@ impl Workspace {
 
     /// The names of the root package's targets of a kind: `test`, `bench`.
     pub fn root_targets(&self, kind: &str) -> impl Iterator<Item = &str> {
+        self.root_package()
+            .flat_map(|package| &package.targets)
+            .filter(move |target| target.is(kind))
+            .map(|target| target.name.as_str())
+    }
+
+    /// Whether a benchmark of the root package needs no kernel, by its manifest.
+    pub fn is_host_bench(&self, name: &str) -> bool {
+        self.root_package()
+            .filter_map(|package| package.metadata.as_ref()?.lab.as_ref())
+            .any(|lab| lab.host_benches.iter().any(|own| own == name))
+    }
+
+    fn root_package(&self) -> impl Iterator<Item = &Package> {
         let manifest = self.root.join("Cargo.toml");
         self.packages
             .iter()
             .filter(move |package| package.manifest_path == manifest)
-            .flat_map(|package| &package.targets)
-            .filter(move |target| target.is(kind))
-            .map(|target| target.name.as_str())
     }
 
     /// Builds by `cargo ARGUMENTS` and tells what came out of it. Compiler messages go to standard
@@ -173,6 +198,17 @@ mod tests {
             assert_eq!(built.path, Path::new("/t/spillway"));
             assert_eq!(built.directory, Path::new("/w"));
         }
+    }
+
+    #[test]
+    fn the_manifest_says_which_benchmarks_need_no_kernel() {
+        let metadata = r#"{"workspace_root": "/w", "target_directory": "/w/target", "packages": [
+            {"manifest_path": "/w/Cargo.toml", "targets": [],
+             "metadata": {"lab": {"host-benches": ["plan"]}}},
+            {"manifest_path": "/w/tests/lab/Cargo.toml", "targets": [], "metadata": null}]}"#;
+        let workspace: Workspace = serde_json::from_str(metadata).expect("metadata");
+        assert!(workspace.is_host_bench("plan"));
+        assert!(!workspace.is_host_bench("cold_sync"));
     }
 
     #[test]

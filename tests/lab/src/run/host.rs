@@ -1,13 +1,13 @@
 //! Runs unit tests on this machine.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use anyhow::Context;
 
 use super::cargo::Built;
 use super::report::{Outcome, Report};
+use crate::machine::follow::{Patience, follow};
 use crate::machine::packages::output_of;
 use crate::machine::tied::killed_with_the_lab;
 
@@ -28,10 +28,12 @@ pub fn matching(program: &Built, area: &str, filter: &str) -> anyhow::Result<BTr
         .collect())
 }
 
-/// Runs some tests of a program, or all if it has no others.
+/// Runs some tests of a program, or all if it has no others. One that hangs does not keep the lab
+/// from its end: the program is killed when it has said nothing for as long as `patience` allows.
 pub fn run(
     program: &Built,
     mut pending: BTreeSet<String>,
+    patience: Patience,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let area = &program.name;
@@ -44,30 +46,40 @@ pub fn run(
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("start {}", program.path.display()))?;
-    let output = child.stdout.take().context("the output is piped")?;
 
+    let mut slow = BTreeSet::new();
     let mut rest = String::new();
-    for line in BufReader::new(output).lines() {
-        let line = line?;
-        match result_in(&line) {
-            Some((name, outcome)) if pending.remove(name) => {
-                report.add(&format!("{area}::{name}"), &outcome, None);
-            }
-            _ => {
-                rest.push_str(&line);
-                rest.push('\n');
-            }
+    let outcome = follow(&mut child, patience, |line| match result_in(line) {
+        Some((name, outcome)) if pending.remove(name) => {
+            report.add(&format!("{area}::{name}"), &outcome, None);
         }
-    }
+        _ => {
+            slow.extend(slow_in(line).map(str::to_owned));
+            rest.push_str(line);
+            rest.push('\n');
+        }
+    })?;
+    // It is dead by now.
     let status = child.wait()?;
     for name in pending {
-        let why = format!("the test program gave no result: {status}");
+        let why = match &outcome {
+            Ok(()) => format!("the test program gave no result: {status}"),
+            Err(hang) if slow.contains(&name) => format!("this test hangs: the program {hang}"),
+            Err(hang) => format!("not run, or cut off with one that hangs: the program {hang}"),
+        };
         report.add(&format!("{area}::{name}"), &Outcome::Failed(why), None);
     }
     if !status.success() {
         println!("{rest}");
     }
     Ok(())
+}
+
+/// The test that a line of libtest says is still running after a minute.
+fn slow_in(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?
+        .split_once(" has been running for over ")
+        .map(|(name, _)| name)
 }
 
 /// The result in a line of libtest: `test NAME ... ok`, perhaps with more words.
@@ -86,6 +98,10 @@ fn result_in(line: &str) -> Option<(&str, Outcome)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -108,5 +124,43 @@ mod tests {
         ] {
             assert_eq!(result_in(line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_test_that_takes_long_is_known_by_name() {
+        let line = "test plan::tests::a has been running for over 60 seconds";
+        assert_eq!(slow_in(line), Some("plan::tests::a"));
+        assert_eq!(slow_in("test plan::tests::a ... ok"), None);
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_cut_off_and_its_tests_have_failed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("program");
+        let script = "#!/bin/sh\n\
+            echo 'test a ... ok'\n\
+            echo 'test b has been running for over 60 seconds'\n\
+            exec sleep 60\n";
+        fs::write(&path, script).expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("executable");
+        let program = Built {
+            name: "area".to_owned(),
+            kind: "lib".to_owned(),
+            path,
+            directory: folder.path().to_owned(),
+            is_test: true,
+        };
+        let patience = Patience {
+            first: Duration::from_mins(1),
+            silence: Duration::from_millis(200),
+            total: Duration::from_mins(1),
+        };
+        let names = ["a", "b", "c"].map(str::to_owned);
+        let mut report = Report::default();
+        run(&program, names.into(), patience, &mut report).expect("it is run");
+        assert_eq!(
+            report.to_string(),
+            "failed:\n    area::b\n    area::c\n1 passed, 2 failed"
+        );
     }
 }

@@ -7,6 +7,7 @@ use super::cargo::{Built, Workspace};
 use super::report::Report;
 use super::stream::Stream;
 use super::{Options, host, task};
+use crate::machine::follow::Patience;
 use crate::machine::job::Program;
 use crate::machine::step::step;
 
@@ -25,11 +26,16 @@ pub fn run(options: &Options, filter: &str) -> anyhow::Result<bool> {
         .iter()
         .filter(|program| program.is_test)
         .partition(|program| is_kernel_test(&workspace, program));
+    let patience = Patience {
+        first: SILENCE,
+        silence: SILENCE,
+        total: options.limit,
+    };
     if anchor(&workspace, filter).is_none() {
         for program in unit_tests {
             let names = host::matching(program, &format!("{}::", program.name), filter)?;
             if !names.is_empty() {
-                host::run(program, names, &mut report)?;
+                host::run(program, names, patience, &mut report)?;
             }
         }
     }

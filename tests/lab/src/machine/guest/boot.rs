@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -12,13 +11,8 @@ use lab::harness::namespace::raise_loopback;
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::unistd::setsid;
 
-use super::mounts;
+use super::{modules, mounts};
 use crate::machine::job::Job;
-use crate::machine::packages::output_of;
-
-/// What a node of a cluster has loaded before Spillway starts. The rest (schedulers, kinds of links,
-/// nftables expressions) is left to the kernel, which loads it when it is asked for.
-const MODULES: [&str; 2] = ["ip_vs", "nf_tables"];
 
 /// Messages of this level and worse go to the console (`KERN_WARNING`).
 const CONSOLE_LEVEL: &str = "5";
@@ -32,7 +26,7 @@ pub fn up(job: &Job) -> anyhow::Result<()> {
     mounts::of_virtual_machine(job)?;
     fs::write("/proc/sys/kernel/printk", CONSOLE_LEVEL)?;
     fs::write("/proc/sys/kernel/hostname", "lab")?;
-    output_of(Command::new("/sbin/modprobe").arg("--all").args(MODULES))?;
+    modules::load()?;
     raise_loopback()
 }
 

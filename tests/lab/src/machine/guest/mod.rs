@@ -1,6 +1,7 @@
 //! The inside of the machine: the lab's own binary is its first process.
 
 mod boot;
+mod modules;
 mod mounts;
 mod programs;
 pub mod shell;
@@ -32,6 +33,7 @@ pub fn boot(path: &Path) -> anyhow::Result<()> {
 /// Runs the job at `path` in the namespaces that the process was started in.
 pub fn native(path: &Path) -> anyhow::Result<()> {
     let job = read(path)?;
+    modules::load()?;
     mounts::of_namespaces(&job)?;
     raise_loopback()?;
     // A terminal can be read from as well as written to, whichever of the three it is.

@@ -29,9 +29,11 @@ const HEALTHZ: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCAL
 /// Where the agent answers `/metrics` (kube-proxy's default).
 const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 
-/// How long a start or an orderly end may take, under emulation on a busy machine. The first start
-/// in a machine is the longest: the kernel then loads its modules.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything else than a start may take, under emulation on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a start may take. The first one in a machine reads the whole binary, tens of megabytes
+/// with its debug information, through the shared file system.
+const START: Duration = Duration::from_secs(75);
 /// How often to look whether the agent is ready while it prints nothing.
 const LOOK: Duration = Duration::from_millis(100);
 /// How much of the log to show when something fails.
@@ -97,7 +99,7 @@ impl Agent {
 
     /// Waits until `/healthz` says 200: the first complete sync is done.
     pub fn wait_ready(&self) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + START;
         loop {
             let answer = self.healthz("/healthz");
             if matches!(answer, Ok((200, _))) {

@@ -1,0 +1,132 @@
+//! What the core reports, over a kernel in memory.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::*;
+use crate::capacity::Pace;
+use crate::kernel::mark::MarkRange;
+use crate::model::example::*;
+use crate::sync::tests::kernel::Kernel;
+use crate::watch::Change;
+
+/// Keeps what it is told.
+#[derive(Clone, Default)]
+struct Ears(Rc<RefCell<Vec<Report>>>);
+
+impl Observer for Ears {
+    fn arrived(&self, _: &Event) {}
+
+    fn queued(&self) {}
+
+    fn worked(&self, report: &Report) {
+        self.0.borrow_mut().push(*report);
+    }
+
+    fn node(&self, _: &Node) {}
+}
+
+struct Bed {
+    kernel: Kernel,
+    core: Core<Kernel, Ears>,
+    feed: Feed,
+    inbox: Inbox,
+    ears: Ears,
+}
+
+impl Bed {
+    /// A core over this kernel, to which everything has been listed: so many Services.
+    fn new(kernel: Kernel, services: u8) -> Self {
+        let drain = Duration::from_mins(10);
+        let syncer = Syncer::new(kernel.clone(), MarkRange::default(), drain).unwrap();
+        let (feed, inbox) = Feed::new();
+        let ears = Ears::default();
+        let pacer = Pacer::new(Pace::default());
+        let core = Core::new(syncer, pacer, Here::default(), ears.clone());
+        let bed = Self {
+            kernel,
+            core,
+            feed,
+            inbox,
+            ears,
+        };
+        for number in 1..=services {
+            let name = format!("web-{number}");
+            let web = service(&name, &[&format!("10.96.0.{number}")]);
+            let pod = endpoint(&format!("10.1.0.{number}"), "east-2", "b");
+            bed.feed.send(Event::Service(Change::Apply(web)));
+            let slice = slice(&name, &name, vec![pod]);
+            bed.feed.send(Event::Slice(Change::Apply(slice)));
+        }
+        bed.feed.send(Event::Service(Change::Listed));
+        bed.feed.send(Event::Slice(Change::Listed));
+        bed.feed.send(Event::Import(Change::Listed));
+        bed.feed.send(Event::Node(Change::Listed));
+        bed.feed.send(Event::ClusterId(Change::Listed));
+        bed
+    }
+
+    /// Lets the core do what there is to do, waiting for a retry if there is nothing else, and
+    /// returns what it reports.
+    fn turn(&mut self) -> Report {
+        self.core.turn(&self.inbox);
+        self.ears.0.borrow_mut().pop().expect("a report")
+    }
+}
+
+#[test]
+fn nothing_is_synced_while_what_services_share_fails() {
+    let kernel = Kernel::default();
+    kernel.state().refuse_transactions = true;
+    let mut bed = Bed::new(kernel, 2);
+    let first = bed.turn();
+    assert!(!first.synced && first.failing == 1, "{first:?}");
+
+    // A retry is reported as well, with all failures so far.
+    let retried = bed.turn();
+    assert!(!retried.synced, "{retried:?}");
+    assert!(retried.sent.shared_failed > first.sent.shared_failed);
+
+    bed.kernel.state().refuse_transactions = false;
+    let last = bed.turn();
+    assert!(last.synced && last.failing == 0, "{last:?}");
+    // Since the first event.
+    assert!(last.waited > retried.waited, "{last:?}");
+}
+
+#[test]
+fn a_service_that_fails_keeps_no_other_from_being_synced() {
+    let kernel = Kernel::default();
+    kernel.state().refuse.push("10.1.0.1".into());
+    let mut bed = Bed::new(kernel, 2);
+    let report = bed.turn();
+    assert!(report.synced && report.failing == 1, "{report:?}");
+    let retried = bed.turn();
+    assert!(retried.synced && retried.waited.is_none(), "{retried:?}");
+    assert!(retried.sent.commands_failed > report.sent.commands_failed);
+}
+
+#[test]
+fn nothing_is_synced_while_ipvs_does_not_answer() {
+    let kernel = Kernel::default();
+    kernel.state().ipvs_is_gone = true;
+    let mut bed = Bed::new(kernel, 2);
+    let report = bed.turn();
+    assert!(!report.synced && report.failing == 2, "{report:?}");
+    bed.kernel.state().ipvs_is_gone = false;
+    assert!(bed.turn().synced);
+}
+
+#[test]
+fn services_that_all_have_one_address_refused_are_synced_and_failing() {
+    let kernel = Kernel::default();
+    kernel.state().refuse_addresses.insert(ip("10.96.0.1"));
+    let mut bed = Bed::new(kernel, 1);
+    let report = bed.turn();
+    assert!(report.synced && report.failing == 1, "{report:?}");
+}
+
+#[test]
+fn a_cluster_without_services_is_synced() {
+    assert!(Bed::new(Kernel::default(), 0).turn().synced);
+}

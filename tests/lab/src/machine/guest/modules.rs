@@ -1,0 +1,43 @@
+//! The kernel modules that are loaded before the first program.
+
+use std::process::Command;
+
+use crate::machine::packages::output_of;
+
+/// What a node of a cluster has loaded before Spillway starts: most of it by other components and by
+/// a Spillway that ran before.
+///
+/// Left to itself the kernel loads each on request, by a `modprobe` of its own. On an emulated
+/// processor a dozen of these, one after the other while an agent waits for its answer, are what
+/// made the first start in a machine so slow. Here it is one process.
+///
+/// `ip_vs_dh` is left out: a test looks whether it is loaded on request.
+const MODULES: [&str; 21] = [
+    "ip_vs",
+    "ip_vs_fo",
+    "ip_vs_lc",
+    "ip_vs_mh",
+    "ip_vs_nq",
+    "ip_vs_ovf",
+    "ip_vs_rr",
+    "ip_vs_sed",
+    "ip_vs_sh",
+    "ip_vs_wlc",
+    "ip_vs_wrr",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_fib_inet",
+    "nft_masq",
+    "nft_reject_inet",
+    "nf_conntrack_netlink",
+    "dummy",
+    // Those of the lab's own links.
+    "bridge",
+    "veth",
+];
+
+/// Loads them.
+pub fn load() -> anyhow::Result<()> {
+    output_of(Command::new("/sbin/modprobe").arg("--all").args(MODULES)).map(drop)
+}
