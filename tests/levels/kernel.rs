@@ -16,8 +16,8 @@ use spillway::kernel::ipvs::{DestinationEntry, Name};
 use crate::bed::{BUDGET, Bed, CAPACITY, Pods, ROUTING, TCP, WAYS, Way};
 
 /// `wrr` looks at each destination as many times as the largest weight has the common divisor in
-/// it, 4 ns each: so many looks are 0.1 ms, a tenth of what may pass.
-const MOST_LOOKS: u64 = 25_000;
+/// it, 4 ns each: so many looks are the millisecond that may pass.
+const MOST_LOOKS: u64 = 250_000;
 
 const ENDPOINTS: u16 = 1_000;
 

@@ -48,7 +48,7 @@ pub fn drive(
             if now >= schedule.length() {
                 break;
             }
-            driver.step(schedule, now, now - last);
+            driver.step(schedule, now, now.saturating_sub(last));
             last = now;
         }
         // Closes the connections. The channel ends when the last of them has told its end.

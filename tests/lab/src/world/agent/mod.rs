@@ -31,7 +31,7 @@ const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCAL
 
 /// How long a start or an orderly end may take, under emulation on a busy machine. The first start
 /// in a machine is the longest: the kernel then loads its modules.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often to look whether the agent is ready while it prints nothing.
 const LOOK: Duration = Duration::from_millis(100);
 /// How much of the log to show when something fails.
