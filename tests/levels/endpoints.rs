@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use lab::traffic::load::Schedule;
 use lab::world::{Place, Pod};
 
-use crate::bed::{BUDGET, Bed, Pods, TCP, at_most, takes, until};
+use crate::bed::{BUDGET, Bed, Pods, TCP, WAYS, at_most, takes, until};
 
 /// T5: what the agent may take from hearing of a change to the kernel's knowing of it. On an
 /// emulated processor, the agent's part and the API server's.
@@ -129,9 +129,15 @@ pub fn a_pod_that_comes_back_is_not_taken_for_full() -> Result<()> {
         cluster: 2,
         remote: 0,
     })?;
-    let services = bed.one_each_way(BUDGET)?;
+    // One each way would not do: the same pods' addresses would stay behind the UDP Services.
+    let services = [("web-4", WAYS[0]), ("web-6", WAYS[1])].map(|(name, way)| -> Result<_> {
+        let web = bed.spilling(name, way, BUDGET)?;
+        bed.east()?.publish(&web, bed.own())?;
+        Ok((way, web))
+    });
+    let services = services.into_iter().collect::<Result<Vec<_>>>()?;
     bed.start_agent_and_warm_up(BUDGET)?;
-    for (way, web) in &services[..2] {
+    for (way, web) in &services {
         // What is over counts for two minutes.
         let spread = bed.client.spread(way.to(web), way.0, 6 * BUDGET, 2)?;
         ensure!(spread.of_all(&bed.cluster) == 0, "{way:?}: {spread}");

@@ -87,29 +87,30 @@ pub fn first_overload(recording: &Recording, tiers: &[Tier], percent: usize) -> 
     None
 }
 
-/// How many connections were answered, and how many of them farther away than needed: a nearer
-/// tier had room the whole time, from when the client began to connect until it was answered.
-pub fn total_and_astray(recording: &Recording, tiers: &[Tier]) -> (usize, usize) {
+/// When connections were answered farther away than needed: a nearer tier had room the whole time,
+/// from `lasting` before the client began to connect until it was answered. Zero is the strictest;
+/// nobody who looks twice a second can tell of room that lasted for less than that.
+pub fn astray(recording: &Recording, tiers: &[Tier], lasting: Duration) -> Vec<Duration> {
     // The room of every tier after every event.
     let mut open = Open::new();
     let mut rooms: Vec<(Duration, Vec<usize>)> = Vec::with_capacity(recording.events.len());
-    let (mut total, mut astray) = (0, 0);
+    let mut astray = Vec::new();
     for Event { at, what } in &recording.events {
         if let What::Opened { pod, begun } = what {
-            total += 1;
             let tier = tiers.iter().position(|tier| tier.has(pod)).unwrap_or(0);
-            let since = rooms.partition_point(|(at, _)| at < begun);
+            let since = begun.saturating_sub(lasting);
+            let since = rooms.partition_point(|(at, _)| *at < since);
             // What was true before the first event in that time, too.
             let meanwhile = &rooms[since.saturating_sub(1)..];
             let had_room = |nearer: usize| meanwhile.iter().all(|(_, rooms)| rooms[nearer] > 0);
             if (0..tier).any(had_room) {
-                astray += 1;
+                astray.push(*at);
             }
         }
         what.count(&mut open);
         rooms.push((*at, tiers.iter().map(|tier| tier.room(&open)).collect()));
     }
-    (total, astray)
+    astray
 }
 
 /// New connections within a stretch of time, by tier.
@@ -159,7 +160,10 @@ mod tests {
             opened(8, "near-2"),
         ];
         let recording = recording(near_is_full.chain(then));
-        assert_eq!(total_and_astray(&recording, &tiers()), (7, 1));
+        let astray_at = |lasting| astray(&recording, &tiers(), lasting);
+        assert_eq!(astray_at(Duration::ZERO), [Duration::from_millis(700)]);
+        // The room had been there for a tenth of a second only.
+        assert_eq!(astray_at(Duration::from_millis(200)), []);
         let seconds = Duration::ZERO..Duration::from_secs(1);
         assert_eq!(new_per_tier(&recording, &tiers(), seconds), [5, 2]);
     }
@@ -172,7 +176,7 @@ mod tests {
         events.push(closed(4, "near-1"));
         let (pod, begun) = ("far-1".to_owned(), Duration::from_millis(300));
         events.push(at(5, What::Opened { pod, begun }));
-        assert_eq!(total_and_astray(&recording(events), &tiers()), (5, 0));
+        assert_eq!(astray(&recording(events), &tiers(), Duration::ZERO), []);
     }
 
     #[test]

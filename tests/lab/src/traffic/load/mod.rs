@@ -8,7 +8,7 @@ mod recording;
 mod schedule;
 
 pub use driver::drive;
-pub use judge::{Overload, Tier, first_overload, new_per_tier, total_and_astray};
+pub use judge::{Overload, Tier, astray, first_overload, new_per_tier};
 pub use picture::picture;
 pub use recording::{Bucket, Event, Recording, What};
 pub use schedule::{Point, Schedule};
