@@ -49,3 +49,6 @@ pub struct Key {
 
 /// An endpoint of a virtual server, by address and port.
 pub type Address = (IpAddr, NonZeroU16);
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The constants of the control loop. The defaults are those of `docs/capacity.md`.
+/// The constants of the control loop.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
     /// Between two ticks.

@@ -45,7 +45,7 @@ impl Server {
             cluster: rank.cluster.clone(),
             endpoints,
             state,
-            reason: self.reason(place, state, primary, &sum, at.pace),
+            reason: self.reason(place, state, primary, &sum, at.pace.leave),
             primary,
             budget: sum.budget.map(nearest),
             load: nearest(sum.load),
@@ -91,7 +91,7 @@ impl Server {
         state: RankState,
         primary: bool,
         sum: &Sum,
-        pace: &Pace,
+        leave: f64,
     ) -> String {
         let load = nearest(sum.load);
         let of = sum.budget.map_or_else(
@@ -110,7 +110,7 @@ impl Server {
             RankState::Saturated => format!("{load} of {of} connections: full"),
             RankState::Recovering => format!(
                 "{load} of {of} connections: was full, and is not below {} % for long",
-                up(pace.leave * 100.0)
+                up(leave * 100.0)
             ),
             RankState::SlowStart => format!(
                 "{load} of {of} connections, {} of {} endpoints are new",
@@ -122,8 +122,9 @@ impl Server {
         }
         if self.lift.factor() > 1.0 {
             let percent = nearest(self.lift.factor() * 100.0);
-            reason.push_str("; everything is full, so that everybody gets ");
-            reason.push_str(&format!("{percent} %"));
+            reason += "; everything is full, so that everybody gets ";
+            reason += &percent.to_string();
+            reason += " %";
         }
         reason
     }

@@ -17,7 +17,7 @@ use crate::plan::{RealServer, Style, VirtualServer};
 
 /// The kernel forgets an established connection after so long without a packet, and with the last
 /// connection a real server that was deleted (`IP_VS_TCP_S_ESTABLISHED`).
-const TRASH: Duration = Duration::from_secs(15 * 60);
+const TRASH: Duration = Duration::from_mins(15);
 /// How slowly the demand falls that others hear of.
 const DEMAND: Duration = Duration::from_secs(5);
 
@@ -27,6 +27,7 @@ pub struct Server {
     pub(super) unit: Unit,
     pub(super) style: Style,
     scheduler: Scheduler,
+    shed: bool,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) ranks: Vec<Rank>,
     pub(super) lift: Lift,
@@ -59,6 +60,7 @@ impl Server {
             },
             style: Style::default(),
             scheduler: Scheduler::default(),
+            shed: false,
             endpoints: Vec::new(),
             ranks: Vec::new(),
             lift: Lift::default(),
@@ -91,6 +93,7 @@ impl Server {
         self.ticked.get_or_insert(at.now);
         self.style = plan.style;
         self.scheduler = plan.scheduler;
+        self.shed = plan.shed;
         let places = places(plan);
         self.rerank(plan, &places);
 
@@ -245,8 +248,9 @@ impl Server {
         }
 
         let all = Sum::of(self.endpoints.iter(), at);
-        self.lift
-            .see(all.load, all.part.unwrap_or(f64::INFINITY), at.pace);
+        // Who sheds load keeps to the budgets.
+        let whole = all.part.filter(|_| !self.shed).unwrap_or(f64::INFINITY);
+        self.lift.see(all.load, whole, at.pace);
         let falls = (all.load - self.demand.connections) * weight(elapsed, DEMAND);
         self.demand = Demand {
             connections: all.load.max(self.demand.connections + falls),

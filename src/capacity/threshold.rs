@@ -17,7 +17,7 @@
 //! UDP flows are never active: all of them are inactive, and that *is* the load. So `upper` is the
 //! budget and needs no correction.
 
-use super::number::{float, up};
+use super::number::{float, nearest, up};
 use crate::plan::Limits;
 
 /// What counts against a budget.
@@ -61,23 +61,30 @@ impl Situation {
         self.active.saturating_add(self.inactive)
     }
 
-    /// Twice what is expected to come, between 1 and a tenth of the budget: a tenth is what the
-    /// water-fill may hand out too much, too, and 1 is what an unforeseen ending needs.
+    /// How much of its budget it uses, 0 to 1.
+    fn used(&self) -> f64 {
+        (f64::from(self.load()) / f64::from(self.budget.max(1))).min(1.0)
+    }
+
+    /// Twice what is expected to come, but at most a tenth of the budget, which is what the
+    /// water-fill may hand out too much, too. Near the budget, where it would be used for
+    /// connections that stay, less and less of it, down to 1: what one unforeseen ending needs.
     fn margin(&self) -> u32 {
         match self.unit {
-            Unit::Connections => up(2.0 * self.arrivals).clamp(1, most_margin(self.budget)),
+            Unit::Connections => {
+                let most = f64::from(most_margin(self.budget));
+                up((2.0 * self.arrivals).min(most) * (1.0 - self.used())).max(1)
+            }
             Unit::Flows => 0,
         }
     }
 
     /// An idle endpoint is given twice the endings that are expected, since the number of short
-    /// connections may grow; one at its budget exactly these, since each one more might stay.
+    /// connections may grow; one at its budget four fifths of these, since what comes
+    /// may stay, and all of it may come before any of these has ended.
     fn churn(&self) -> u32 {
         match self.unit {
-            Unit::Connections => {
-                let used = f64::from(self.active) / f64::from(self.budget.max(1));
-                up(self.endings * (2.0 - used.min(1.0)))
-            }
+            Unit::Connections => nearest(self.endings * (2.0 - 1.2 * self.used())),
             Unit::Flows => 0,
         }
     }
@@ -115,14 +122,17 @@ impl Situation {
         room.saturating_sub(self.load()) >= (self.budget / 20).max(1)
     }
 
-    /// By how much the upper limit may be too high. An endpoint that is half empty will not fill
-    /// up before the next tick as a rule, so small moves need no edit there.
+    /// By how much the upper limit may be too high: what the margin leaves of a tenth of the
+    /// budget, or of a twentieth once it is half used. An endpoint that is half empty will not fill up before the next tick as a rule, so
+    /// small moves need no edit there even where a tenth is less than 4 connections.
     fn tolerance(&self) -> u32 {
-        if self.load() < self.budget / 2 {
-            step(self.budget)
+        let most = most_margin(self.budget);
+        let most = if self.load() < self.budget / 2 {
+            most.max(step(self.budget))
         } else {
-            most_margin(self.budget).saturating_sub(self.margin())
-        }
+            most / 2
+        };
+        most.saturating_sub(self.margin())
     }
 }
 

@@ -1,0 +1,125 @@
+use super::*;
+use std::collections::BTreeMap;
+
+fn budgets(parts: &[(Address, f64)]) -> Budgets {
+    Budgets {
+        of: parts.iter().copied().collect::<BTreeMap<_, _>>(),
+    }
+}
+
+fn peers(world: &mut World, count: u32) {
+    world
+        .controller
+        .peers(NonZeroU32::new(count).expect("agents"));
+}
+
+fn budget(world: &World) -> u32 {
+    world.standing().ranks[0].budget.expect("a budget")
+}
+
+#[test]
+fn without_reports_each_agent_has_an_equal_share() {
+    let mut world = tcp(&[1, 1], 100);
+    peers(&mut world, 5);
+    assert_eq!(budget(&world), 20);
+    assert!(!world.standing().reported);
+}
+
+#[test]
+fn a_reported_budget_is_never_above_the_capacity() {
+    let mut world = tcp(&[1, 1], 100);
+    let near = address(0, 0);
+    world
+        .controller
+        .share(&world.key, &budgets(&[(near, 40.4)]), world.now);
+    assert_eq!(budget(&world), 40);
+    assert!(world.standing().reported);
+    for _ in 0..20 {
+        world
+            .controller
+            .share(&world.key, &budgets(&[(near, 400.0)]), world.now);
+    }
+    assert_eq!(budget(&world), 100);
+}
+
+#[test]
+fn later_reports_are_smoothed() {
+    let mut world = tcp(&[1, 1], 100);
+    let near = address(0, 0);
+    for (said, is) in [(40.0, 40), (80.0, 60), (80.0, 70)] {
+        world
+            .controller
+            .share(&world.key, &budgets(&[(near, said)]), world.now);
+        assert_eq!(budget(&world), is);
+    }
+}
+
+#[test]
+fn when_reports_stop_the_last_budget_goes_on_within_bounds() {
+    let mut world = tcp(&[1, 1], 100);
+    peers(&mut world, 10);
+    let near = address(0, 0);
+    world
+        .controller
+        .share(&world.key, &budgets(&[(near, 60.0)]), world.now);
+    world.pass(30 * SECOND);
+    assert!(!world.standing().reported);
+    assert_eq!(budget(&world), 60);
+}
+
+#[test]
+fn an_equal_share_grows_only_while_it_is_too_small() {
+    let mut world = tcp(&[1, 1], 100);
+    peers(&mut world, 10);
+    world.load(5, 10 * SECOND, SHORT);
+    assert_eq!(budget(&world), 10, "idle");
+    world.load(20, 10 * SECOND, LONG);
+    let grown = budget(&world);
+    assert!((40..=65).contains(&grown), "5 a second: {grown}");
+}
+
+#[test]
+fn a_share_is_halved_when_nothing_answers_but_not_below_the_equal_one() {
+    let mut world = tcp(&[1, 1], 100);
+    peers(&mut world, 10);
+    world.load(20, 10 * SECOND, LONG);
+    let grown = budget(&world);
+    world.answers = false;
+    // The near endpoint gets a few connections in each second only while it has room.
+    let dest = world.dest(address(0, 0)).expect("near");
+    dest.count.active = 0;
+    world.load(10, 2 * SECOND, SHORT);
+    assert!(budget(&world) < grown);
+    world.load(10, 10 * SECOND, SHORT);
+    assert_eq!(budget(&world), 10);
+}
+
+#[test]
+fn a_learned_capacity_starts_at_32_and_grows_at_its_limit() {
+    let plan = ladder(Protocol::Tcp, &[1, 1], Capacity::Auto);
+    let mut world = World::warm(Controller::new(Pace::default()), key(Protocol::Tcp), plan);
+    peers(&mut world, 10);
+    assert_eq!(budget(&world), 32, "what a node learns is its own part");
+    world.load(10, 3 * SECOND, SHORT);
+    assert_eq!(budget(&world), 32);
+    world.load(20, 20 * SECOND, LONG);
+    assert!(budget(&world) > 50, "{}", budget(&world));
+}
+
+#[test]
+fn a_learned_capacity_falls_by_a_fifth_each_second_without_answers_down_to_8() {
+    let plan = ladder(Protocol::Tcp, &[1, 1], Capacity::Auto);
+    let mut world = World::warm(Controller::new(Pace::default()), key(Protocol::Tcp), plan);
+    world.answers = false;
+    world.load(5, 60 * SECOND, SHORT);
+    assert_eq!(budget(&world), 8);
+}
+
+#[test]
+fn a_learned_capacity_ends_at_4096() {
+    let mut learned = learned::Learned::default();
+    for _ in 0..1000 {
+        learned.learn(recent::Answer::Well, true);
+    }
+    assert!((learned.get() - 4096.0).abs() < f64::EPSILON);
+}
