@@ -148,10 +148,11 @@ pub struct Core<P, O> {
 }
 
 impl<P: Platform, O: Observer> Core<P, O> {
-    /// A core that knows nothing of the cluster yet.
+    /// A core that knows nothing of the cluster yet, but its id where `here` has one.
     pub fn new(syncer: Syncer<P>, pacer: Pacer, here: Here, observer: O) -> Self {
+        let id = Some(here.cluster.clone()).filter(|id| !id.is_empty());
         Self {
-            snapshot: Snapshot::default(),
+            snapshot: Snapshot::of_cluster(id),
             syncer,
             pacer,
             reporter: None,
@@ -193,10 +194,16 @@ impl<P: Platform, O: Observer> Core<P, O> {
 
     fn take(&mut self, event: Event) {
         let about_node = matches!(event, Event::Node(_));
+        let about_cluster = matches!(event, Event::ClusterId(_));
         self.snapshot.apply(event);
         if about_node {
-            self.here.zone.clone_from(&self.snapshot.node().zone);
-            self.observer.node(self.snapshot.node());
+            let node = self.snapshot.node();
+            self.here.zone.clone_from(&node.zone);
+            self.here.tuning.clone_from(&node.tuning);
+            self.observer.node(node);
+        }
+        if about_cluster {
+            self.here.cluster = self.snapshot.cluster_id().cloned().unwrap_or_default();
         }
     }
 

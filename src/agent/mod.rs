@@ -56,10 +56,16 @@ pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()>
         node: settings.node.as_str().into(),
         weights: settings.weights,
         scheduler: settings.scheduler,
+        cluster: settings.cluster_id.as_deref().unwrap_or_default().into(),
+        defaults: settings.defaults.clone(),
         ..Here::default()
     };
 
-    let pacer = Pacer::new(Pace::default());
+    let pacer = Pacer::new(Pace {
+        tick: settings.tick,
+        slow_start: settings.slow_start,
+        ..Pace::default()
+    });
     let (reporter, exchange) = reports(settings)?.unzip();
     let (feed, inbox) = Feed::new();
     let core = thread::Builder::new()

@@ -44,7 +44,8 @@ impl Status {
 impl Observer for Status {
     fn queued(&self, event: &Event) {
         match event {
-            Event::Service(Change::Apply(_) | Change::Delete(_)) => self.metrics.service_changed(),
+            Event::Service(Change::Apply(_) | Change::Delete(_))
+            | Event::Import(Change::Apply(_) | Change::Delete(_)) => self.metrics.service_changed(),
             Event::Slice(Change::Apply(_) | Change::Delete(_)) => self.metrics.endpoints_changed(),
             _ => {}
         }

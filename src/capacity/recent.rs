@@ -23,6 +23,8 @@ pub fn weight(elapsed: Duration, time_constant: Duration) -> f64 {
 #[derive(Clone, Copy, Debug)]
 pub struct Recent {
     last: Option<(Count, Instant)>,
+    /// Connections so far, as well as can be told.
+    seen: u64,
     /// New connections per second.
     pub per_second: f64,
     /// Connections that ended, per second.
@@ -65,6 +67,7 @@ impl Recent {
     pub fn new(count: Option<Count>, now: Instant) -> Self {
         Self {
             last: count.map(|count| (count, now)),
+            seen: count.map_or(0, |count| count.connections),
             per_second: 0.0,
             endings: 0.0,
             used: 0.0,
@@ -84,16 +87,26 @@ impl Recent {
         let Some((before, at)) = self.last.replace((*count, now)) else {
             // It may have got any number of connections before it was looked at.
             self.since = Some(now);
+            self.seen = count.connections;
             return Moved {
                 peak: u32::MAX,
                 ..Moved::default()
             };
         };
         let elapsed = now.saturating_duration_since(at);
-        // Counters that go back are those of another life of the real server.
-        let new = count.connections.saturating_sub(before.connections);
-        let ended = (new + u64::from(before.active)).saturating_sub(u64::from(count.active));
         let started_anew = count.connections < before.connections;
+        // The kernel sums its counters up only every two seconds (`ip_vs_est.c`), but the numbers
+        // of connections are those of this moment: if there are more, so many are new at least.
+        let more = u64::from(count.total().saturating_sub(before.total()));
+        let seen = (self.seen + more).max(count.connections);
+        // Counters that go back are those of another life of the real server.
+        let new = if started_anew { 0 } else { seen - self.seen };
+        self.seen = if started_anew {
+            count.connections
+        } else {
+            seen
+        };
+        let ended = (new + u64::from(before.active)).saturating_sub(u64::from(count.active));
         let ended = if started_anew { 0 } else { ended };
         let sent = count.out_packets.saturating_sub(before.out_packets);
 
@@ -111,7 +124,12 @@ impl Recent {
             peak: u32::try_from(met).unwrap_or(u32::MAX),
             arrivals: self.per_second * next,
             endings: self.endings * next,
-            answer: self.answer(new, sent, now),
+            // Only what is counted with the same delay can be compared.
+            answer: self.answer(
+                count.connections.saturating_sub(before.connections),
+                sent,
+                now,
+            ),
         }
     }
 

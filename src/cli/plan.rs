@@ -13,7 +13,8 @@ use crate::watch::read_manifests;
 /// Shows what an agent would program, from manifests alone.
 ///
 /// Needs neither root nor a kernel with IPVS. Give it the Services, EndpointSlices and (for zones)
-/// Nodes of a cluster, for example from `kubectl get services,endpointslices,nodes -A -o yaml`.
+/// Nodes of a cluster, for example from `kubectl get services,endpointslices,nodes -A -o yaml`,
+/// and in a set of clusters also its ServiceImports and ClusterProperties.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A YAML file or a folder of them; may be given several times.
@@ -29,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     node: String,
 
-    /// The agent's KubeProxyConfiguration file, for its weights and scheduler.
+    /// The agent's KubeProxyConfiguration file, for its weights, scheduler and other defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -50,14 +51,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         eprintln!("spillway: {problem}");
     }
 
-    let mut snapshot = Snapshot::default();
-    for event in events {
-        snapshot.apply(event);
-    }
-    ensure!(
-        snapshot.service_count() > 0,
-        "the manifests hold no Service that is to be programmed"
-    );
     let overrides = Overrides {
         node: Some(args.node.clone()),
         ..Overrides::default()
@@ -66,13 +59,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for warning in &warnings {
         eprintln!("spillway: {warning}");
     }
+    let mut snapshot = Snapshot::of_cluster(settings.cluster_id.as_deref().map(Arc::from));
+    for event in events {
+        snapshot.apply(event);
+    }
+    ensure!(
+        snapshot.service_count() > 0,
+        "the manifests hold no Service that is to be programmed"
+    );
     let here = Here {
         node: Arc::from(settings.node.as_str()),
         zone: snapshot.node().zone.clone(),
         weights: settings.weights,
         scheduler: settings.scheduler,
+        cluster: snapshot.cluster_id().cloned().unwrap_or_default(),
+        defaults: settings.defaults,
         tuning: snapshot.node().tuning.clone(),
-        ..Here::default()
     };
     let plans: Vec<ServicePlan> = snapshot
         .take_touched()

@@ -11,6 +11,7 @@ use nix::sys::utsname::uname;
 use super::address::{EVERYWHERE, HEALTHZ_PORT, METRICS_PORT, NoAddress, listen, loopback};
 use super::file::{self, Configuration};
 use super::timeouts::{conntrack, timeouts};
+use super::tuning::{cluster_id, defaults, slow_start, tick};
 use super::{ConfigError, Invalid, Masquerade, Overrides, Reports, Settings};
 use crate::kernel::mark::MarkRange;
 use crate::model::{Family, Scheduler, ServiceId, Weight, Weights};
@@ -70,6 +71,10 @@ pub fn settings(
         node: node(&file.hostname_override, overrides, &mut findings),
         weights: weights(&file.spillway.weights, &mut findings),
         scheduler: scheduler(&file.ipvs.scheduler, &mut findings),
+        defaults: defaults(&file.spillway, &mut findings),
+        cluster_id: cluster_id(&file.spillway, &mut findings),
+        tick: tick(&file.spillway, &mut findings),
+        slow_start: slow_start(&file.spillway, &mut findings),
         marks,
         masquerade: masquerade(file, marks, &mut findings),
         pod_cidrs: pod_cidrs(&file.cluster_cidr, &mut findings),

@@ -36,6 +36,16 @@ where
 /// A field that has no effect here, whatever it holds.
 type Unused = Option<serde_json::Value>;
 
+/// A value that is written as in an annotation; a number needs no quotes.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Word {
+    /// A number.
+    Number(i64),
+    /// Anything else.
+    Text(String),
+}
+
 sections! {
     /// The whole file.
     Configuration {
@@ -109,6 +119,15 @@ sections! {
         weights: Weights,
         mark_range: Option<String>,
         drain_seconds: Option<u32>,
+        routing: Option<String>,
+        levels: Option<String>,
+        capacity: Option<Word>,
+        remote: Option<String>,
+        shed: Option<bool>,
+        affinity_yield: Option<bool>,
+        cluster_id: Option<String>,
+        capacity_tick_milliseconds: Option<i64>,
+        slow_start_seconds: Option<i64>,
         reports: Reports,
     }
 

@@ -4,10 +4,12 @@
 //! warning, never fatal; a value that does apply and is wrong is an error.
 
 mod address;
+pub mod annotations;
 mod check;
 mod file;
 mod settings;
 mod timeouts;
+mod tuning;
 
 use std::io;
 use std::path::{Path, PathBuf};

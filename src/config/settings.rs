@@ -7,8 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::kernel::mark::MarkRange;
-use crate::model::Weights;
-use crate::model::{Scheduler, ServiceId};
+use crate::model::{Scheduler, ServiceId, Tuning, Weights};
 
 /// All settings of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +18,16 @@ pub struct Settings {
     pub weights: Weights,
     /// How IPVS picks a real server by default.
     pub scheduler: Scheduler,
+    /// What is true of all services where neither they nor the Node say otherwise; says nothing of
+    /// weights and scheduler, which are above.
+    pub defaults: Tuning,
+    /// This cluster's id. Goes before that of the `ClusterProperty`, since the operator of this
+    /// very agent wrote it.
+    pub cluster_id: Option<String>,
+    /// How often capacities are looked after.
+    pub tick: Duration,
+    /// How long a new endpoint takes to get its full share.
+    pub slow_start: Duration,
     /// The firewall marks that are ours.
     pub marks: MarkRange,
     /// Which connections get an address of the node as their source.
@@ -49,6 +58,10 @@ pub struct Settings {
 impl Settings {
     /// The default of [`Settings::drain`]: longer than the grace period of almost every pod.
     pub const DRAIN: Duration = Duration::from_hours(1);
+    /// The default of [`Settings::tick`].
+    pub const TICK: Duration = Duration::from_millis(500);
+    /// The default of [`Settings::slow_start`].
+    pub const SLOW_START: Duration = Duration::from_secs(30);
 }
 
 /// How demand is reported to the other agents.

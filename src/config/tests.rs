@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::kernel::mark::MarkRange;
-use crate::model::Scheduler;
-use crate::model::{Level, ServiceId, Weights};
+use crate::model::{
+    Capacity, Level, Mode, Remote, RemoteUse, Said, Scheduler, ServiceId, Tuning, Weights,
+};
 
 fn overrides() -> Overrides {
     Overrides {
@@ -131,6 +132,61 @@ spillway: {weights: {node: 65535, cluster: 1}, markRange: 0x20000000/4, drainSec
 }
 
 #[test]
+fn nobody_need_say_anything_of_levels_and_capacity() {
+    let settings = sound("");
+    let defaults = Tuning {
+        routing: Said::Valid(Mode::Prefer),
+        levels: Said::Valid(Level::ALL.to_vec()),
+        capacity: Said::Valid(Capacity::Unlimited),
+        remote: Said::Valid(Remote::default()),
+        shed: Said::Valid(false),
+        affinity_yield: Said::Valid(false),
+        ..Tuning::default()
+    };
+    assert_eq!(settings.defaults, defaults);
+    assert_eq!(settings.cluster_id, None);
+    assert_eq!(settings.tick, Duration::from_millis(500));
+    assert_eq!(settings.slow_start, Duration::from_secs(30));
+}
+
+#[test]
+fn levels_and_capacity_are_written_as_in_annotations() {
+    let settings = sound(
+        "
+spillway:
+  routing: spill
+  levels: node,remote
+  capacity: 100
+  remote: always:b,c
+  shed: true
+  affinityYield: true
+  clusterId: east-1.example
+  capacityTickMilliseconds: 1000
+  slowStartSeconds: 0
+",
+    );
+    let hundred = std::num::NonZeroU32::new(100).unwrap();
+    let defaults = Tuning {
+        routing: Said::Valid(Mode::Spill),
+        levels: Said::Valid(vec![Level::Node, Level::Remote]),
+        capacity: Said::Valid(Capacity::Connections(hundred)),
+        remote: Said::Valid(Remote {
+            when: RemoteUse::Always,
+            order: vec!["b".into(), "c".into()],
+        }),
+        shed: Said::Valid(true),
+        affinity_yield: Said::Valid(true),
+        ..Tuning::default()
+    };
+    assert_eq!(settings.defaults, defaults);
+    assert_eq!(settings.cluster_id.as_deref(), Some("east-1.example"));
+    assert_eq!(settings.tick, Duration::from_secs(1));
+    assert_eq!(settings.slow_start, Duration::ZERO);
+    let auto = sound("spillway: {capacity: auto}").defaults.capacity;
+    assert_eq!(auto, Said::Valid(Capacity::Auto));
+}
+
+#[test]
 fn reports_go_to_the_endpoints_of_a_service_unless_they_are_off() {
     let reports = |text| sound(text).reports;
     let default = reports("").unwrap();
@@ -236,6 +292,24 @@ fn a_wrong_value_is_an_error_that_names_it() {
         ("spillway: {markRange: 0x01000000}", "spillway.markRange"),
         ("spillway: {markRange: 0x01000001/8}", "spillway.markRange"),
         ("spillway: {markRange: 0/8}", "spillway.markRange"),
+        ("spillway: {routing: nearest}", "spillway.routing"),
+        ("spillway: {levels: rack}", "spillway.levels"),
+        ("spillway: {capacity: 0}", "spillway.capacity"),
+        ("spillway: {capacity: none}", "spillway.capacity"),
+        ("spillway: {remote: sometimes}", "spillway.remote"),
+        ("spillway: {clusterId: East}", "spillway.clusterId"),
+        (
+            "spillway: {capacityTickMilliseconds: 99}",
+            "spillway.capacityTickMilliseconds",
+        ),
+        (
+            "spillway: {slowStartSeconds: 601}",
+            "spillway.slowStartSeconds",
+        ),
+        (
+            "spillway: {slowStartSeconds: -1}",
+            "spillway.slowStartSeconds",
+        ),
         (
             "spillway: {reports: {service: spillway}}",
             "spillway.reports.service",

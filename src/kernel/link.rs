@@ -35,24 +35,25 @@ const FOR_EVER: u32 = u32::MAX;
 /// How often to start again when the addresses changed while they were read.
 const ATTEMPTS: usize = 16;
 
-/// Why the link is not as it should be.
+/// Why the link is not as it should be. The texts are whole: they end with the cause, which is
+/// therefore no `source` to be printed after them.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No netlink socket could be opened.
     #[error("no netlink socket for links: {0}")]
-    Socket(#[source] io::Error),
+    Socket(io::Error),
     /// The link could not be made.
     #[error("link {NAME} cannot be made (needs kernel module dummy): {0}")]
-    Make(#[source] io::Error),
+    Make(io::Error),
     /// The link could not be found or removed.
     #[error("link {NAME}: {0}")]
-    Link(#[source] io::Error),
+    Link(io::Error),
     /// The addresses could not be read.
     #[error("the addresses of link {NAME} cannot be read: {0}")]
-    Read(#[source] io::Error),
+    Read(io::Error),
     /// The exchange with the kernel failed, so some addresses may not have changed.
     #[error("the addresses of link {NAME} cannot be changed: {0}")]
-    Exchange(#[source] io::Error),
+    Exchange(io::Error),
     /// The kernel refused addresses; all others did change.
     #[error("link {NAME}: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     Refused(Vec<Refused>),
@@ -65,6 +66,13 @@ pub struct Refused {
     pub ip: IpAddr,
     /// The kernel's error.
     pub cause: io::Error,
+}
+
+impl Refused {
+    /// Whether it was refused because somebody has deleted the link.
+    pub fn is_without_link(&self) -> bool {
+        is(&self.cause, Errno::ENODEV)
+    }
 }
 
 impl fmt::Display for Refused {

@@ -23,7 +23,9 @@ impl fmt::Display for Mark {
 /// The marks that belong to Spillway: those that start with a given prefix, written like
 /// `0x01000000/8`.
 ///
-/// The first two are verdicts, not virtual servers: a packet that gets them is refused or dropped.
+/// Half of them stand for virtual servers. Each has a twin in the other half, which refuses packets
+/// in the name of that virtual server: so a map that holds the twin still tells whose frontend it
+/// is. One more is a verdict of its own, to drop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarkRange {
     prefix: NonZeroU32,
@@ -57,9 +59,32 @@ impl MarkRange {
         (value & self.mask() == self.prefix.get()).then_some(Mark(mark))
     }
 
-    /// The mark of packets to be refused at once (`connection refused`).
-    pub fn reject(self) -> Mark {
-        Mark(self.prefix)
+    /// The bit that a mark which refuses has, and one of a virtual server has not.
+    const fn refusal_bit(self) -> u32 {
+        1 << (31 - self.bits)
+    }
+
+    /// The twin of a virtual server's mark: packets with it are refused at once (`connection
+    /// refused`).
+    pub fn refusing(self, server: Mark) -> Mark {
+        Mark(server.0 | self.refusal_bit())
+    }
+
+    /// The mask under which to compare with [`Self::refusals`].
+    pub const fn refusal_mask(self) -> u32 {
+        self.mask() | self.refusal_bit()
+    }
+
+    /// The value of the masked bits of all marks that refuse.
+    pub const fn refusals(self) -> u32 {
+        self.prefix() | self.refusal_bit()
+    }
+
+    /// The virtual server that a mark stands for or refuses in the name of, or `None` where it is
+    /// none's.
+    pub fn server(self, mark: Mark) -> Option<Mark> {
+        let server = Mark(NonZeroU32::new(mark.value() & !self.refusal_bit())?);
+        (server.value() > self.drop().value()).then_some(server)
     }
 
     /// The mark of packets to be dropped without an answer.
@@ -74,13 +99,13 @@ impl MarkRange {
 
     /// The same from a certain mark on.
     pub fn servers_from(self, first: Mark) -> impl Iterator<Item = Mark> {
-        let last = self.prefix.get() | !self.mask();
+        let last = self.prefix.get() | !self.refusal_mask();
         (first.value()..=last).filter_map(NonZeroU32::new).map(Mark)
     }
 }
 
 impl Default for MarkRange {
-    /// `0x01000000/8`: 16 million marks, clear of the bits that Kubernetes (0x4000, 0x8000) and the
+    /// `0x01000000/8`: 8 million virtual servers, clear of the bits that Kubernetes (0x4000, 0x8000) and the
     /// common CNIs use.
     fn default() -> Self {
         const PREFIX: NonZeroU32 = match NonZeroU32::new(0x0100_0000) {

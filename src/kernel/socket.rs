@@ -111,16 +111,21 @@ impl Socket {
     /// `ENOBUFS` if reports were lost, which leaves unknown which requests took effect; `EAGAIN` if
     /// the kernel did not answer.
     pub fn exchange(&mut self, batch: &[u8], last: u32) -> io::Result<Vec<Refusal>> {
-        let reports = self.submit(batch, last)?;
-        if reports.lost {
-            Err(Errno::ENOBUFS.into())
-        } else {
-            Ok(reports.refusals)
-        }
+        all(self.collect(batch, last, None)?)
+    }
+
+    /// Like [`Socket::exchange`] for a transaction, which the kernel may refuse as such: it then
+    /// reports on its first request, `begin`, and perhaps on no other.
+    pub fn transact(&mut self, batch: &[u8], begin: u32, last: u32) -> io::Result<Vec<Refusal>> {
+        all(self.collect(batch, last, Some(begin))?)
     }
 
     /// Like [`Socket::exchange`], but keeps the reports that did arrive if others were lost.
     pub fn submit(&mut self, batch: &[u8], last: u32) -> io::Result<Reports> {
+        self.collect(batch, last, None)
+    }
+
+    fn collect(&mut self, batch: &[u8], last: u32, whole: Option<u32>) -> io::Result<Reports> {
         self.send(batch)?;
         let mut refusals = Vec::new();
         let mut collect = |message: &NetlinkBuffer<&[u8]>| {
@@ -131,7 +136,7 @@ impl Socket {
             if let Some(errno) = error_code(message)? {
                 refusals.push(Refusal { sequence, errno });
             }
-            Ok(if sequence == last {
+            Ok(if sequence == last || Some(sequence) == whole {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -238,6 +243,15 @@ impl Socket {
                 return Ok(());
             }
         }
+    }
+}
+
+/// The refusals, if none were lost.
+fn all(reports: Reports) -> io::Result<Vec<Refusal>> {
+    if reports.lost {
+        Err(Errno::ENOBUFS.into())
+    } else {
+        Ok(reports.refusals)
     }
 }
 

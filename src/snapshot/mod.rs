@@ -1,41 +1,68 @@
 //! What the cluster looks like now: the objects that the watches have brought, indexed by the
 //! Service they belong to. Pure: it is fed events and says which Services they touched.
+//!
+//! A value of an annotation that means nothing is ignored as a whole: what the object said before
+//! goes on being true. So nothing that is handed out here is [`Said::Invalid`].
 
+mod identity;
 mod table;
 
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
+use std::sync::Arc;
 
-use crate::model::{EndpointSlice, Node, Service, ServiceId, SliceId};
+use crate::model::{EndpointSlice, Node, Origin, Said, Service, ServiceId, SliceId, Tuning};
 use crate::watch::{Change, Event};
+use identity::Identity;
 use table::{Put, Table};
 
 /// The cluster as the watches last reported it.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     services: Table<ServiceId, Service>,
+    imports: Table<ServiceId, Service>,
     slices: Table<SliceId, EndpointSlice>,
     slices_of: HashMap<ServiceId, BTreeSet<SliceId>>,
     node: Node,
     node_listed: bool,
+    identity: Identity,
     endpoints: usize,
     touched: BTreeSet<ServiceId>,
 }
 
 impl Snapshot {
+    /// Of a cluster that the operator has given this id, which goes before what the cluster says
+    /// of itself.
+    pub fn of_cluster(id: Option<Arc<str>>) -> Self {
+        Self {
+            identity: Identity::given(id),
+            ..Self::default()
+        }
+    }
+
     /// Takes in one event. An event that changes nothing touches nothing.
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Service(change) => self.apply_service(change),
+            Event::Import(change) => self.apply_import(change),
             Event::Slice(change) => self.apply_slice(change),
             Event::Node(change) => self.apply_node(change),
+            Event::ClusterId(change) => {
+                if self.identity.apply(change) {
+                    self.touch_all();
+                }
+            }
         }
     }
 
     /// Whether every kind of object has been listed in full at least once. Before that, a Service
     /// that is missing may just not have arrived yet.
     pub fn is_complete(&self) -> bool {
-        self.services.is_listed() && self.slices.is_listed() && self.node_listed
+        self.services.is_listed()
+            && self.imports.is_listed()
+            && self.slices.is_listed()
+            && self.node_listed
+            && self.identity.is_listed()
     }
 
     /// The Services whose plan may have changed since the last call.
@@ -43,15 +70,38 @@ impl Snapshot {
         mem::take(&mut self.touched)
     }
 
-    /// A Service, if there is one of that name.
+    /// A Service or `ServiceImport`, if there is one of that name.
     pub fn service(&self, id: &ServiceId) -> Option<&Service> {
-        self.services.get(id)
+        match id.origin {
+            Origin::Service => self.services.get(id),
+            Origin::Import => self.imports.get(id),
+        }
     }
 
-    /// The slices that hold a Service's endpoints, in the order of their names.
+    /// The slices that hold a Service's endpoints, in the order of their names. Those of a global
+    /// Service come after those that other clusters export under its name.
     pub fn slices(&self, id: &ServiceId) -> Vec<&EndpointSlice> {
+        let mut slices = Vec::new();
+        if self.is_global(id) {
+            let own = self.cluster_id();
+            let import = id.clone().import();
+            let abroad = |slice: &&EndpointSlice| slice.cluster.as_ref() != own;
+            slices.extend(self.own_slices(&import).filter(abroad));
+        }
+        slices.extend(self.own_slices(id));
+        slices
+    }
+
+    /// Those that name it.
+    fn own_slices(&self, id: &ServiceId) -> impl Iterator<Item = &EndpointSlice> {
         let slices = self.slices_of.get(id).into_iter().flatten();
-        slices.filter_map(|slice| self.slices.get(slice)).collect()
+        slices.filter_map(|slice| self.slices.get(slice))
+    }
+
+    /// Whether it is a Service that endpoints of other clusters serve, too.
+    fn is_global(&self, id: &ServiceId) -> bool {
+        let service = self.services.get(id);
+        service.and_then(|service| service.global.get()) == Some(&true)
     }
 
     /// This agent's own Node.
@@ -59,9 +109,14 @@ impl Snapshot {
         &self.node
     }
 
-    /// How many Services there are.
+    /// This cluster's id, if it has one.
+    pub fn cluster_id(&self) -> Option<&Arc<str>> {
+        self.identity.id()
+    }
+
+    /// How many Services and `ServiceImports` there are.
     pub fn service_count(&self) -> usize {
-        self.services.len()
+        self.services.len() + self.imports.len()
     }
 
     /// How many endpoints there are in all slices.
@@ -70,29 +125,18 @@ impl Snapshot {
     }
 
     fn apply_service(&mut self, change: Change<Service, ServiceId>) {
-        match change {
-            Change::Apply(service) => {
-                let id = service.id.clone();
-                if self.services.put(id.clone(), service).is_changed() {
-                    self.touched.insert(id);
-                }
-            }
-            Change::Delete(id) => {
-                if self.services.remove(&id).is_some() {
-                    self.touched.insert(id);
-                }
-            }
-            Change::Listing => self.services.begin_list(),
-            Change::Listed => {
-                self.touched
-                    .extend(self.services.end_list().into_iter().map(|gone| gone.id));
-            }
-        }
+        self.touched.extend(take_in(&mut self.services, change));
+    }
+
+    fn apply_import(&mut self, change: Change<Service, ServiceId>) {
+        self.touched.extend(take_in(&mut self.imports, change));
     }
 
     fn apply_slice(&mut self, change: Change<EndpointSlice, SliceId>) {
         match change {
-            Change::Apply(slice) => {
+            Change::Apply(mut slice) => {
+                let before = self.slices.get(&slice.id);
+                keep_slice_words(&mut slice, before);
                 let (id, service, size) = (
                     slice.id.clone(),
                     slice.service.clone(),
@@ -122,7 +166,10 @@ impl Snapshot {
 
     fn apply_node(&mut self, change: Change<Node, ()>) {
         let node = match change {
-            Change::Apply(node) => node,
+            Change::Apply(mut node) => {
+                node.tuning.or_before(&self.node.tuning);
+                node
+            }
             // The levels stay as they were: a node whose object is gone still has its pods.
             Change::Delete(()) => Node {
                 eligible: false,
@@ -134,11 +181,30 @@ impl Snapshot {
                 return;
             }
         };
-        let moved = node.zone != self.node.zone;
+        let moved = node.zone != self.node.zone || node.tuning != self.node.tuning;
         self.node = node;
         if moved {
-            self.touched.extend(self.services.keys().cloned());
+            self.touch_all();
         }
+    }
+
+    fn touch_all(&mut self) {
+        let all = self.services.keys().chain(self.imports.keys());
+        self.touched.extend(all.cloned());
+    }
+
+    /// Notes that the slices of a Service or `ServiceImport` are no longer the same.
+    fn touch(&mut self, id: ServiceId) {
+        if id.origin == Origin::Import {
+            let namesake = ServiceId {
+                origin: Origin::Service,
+                ..id.clone()
+            };
+            if self.is_global(&namesake) {
+                self.touched.insert(namesake);
+            }
+        }
+        self.touched.insert(id);
     }
 
     fn link(&mut self, service: ServiceId, slice: SliceId, size: usize) {
@@ -147,7 +213,7 @@ impl Snapshot {
             .entry(service.clone())
             .or_default()
             .insert(slice);
-        self.touched.insert(service);
+        self.touch(service);
     }
 
     fn unlink(&mut self, slice: &EndpointSlice) {
@@ -158,8 +224,50 @@ impl Snapshot {
                 self.slices_of.remove(&slice.service);
             }
         }
-        self.touched.insert(slice.service.clone());
+        self.touch(slice.service.clone());
     }
+}
+
+/// Takes in a change to the Services or `ServiceImports`, and says which it touched.
+fn take_in(
+    table: &mut Table<ServiceId, Service>,
+    change: Change<Service, ServiceId>,
+) -> Vec<ServiceId> {
+    match change {
+        Change::Apply(mut service) => {
+            let id = service.id.clone();
+            keep_words(&mut service, table.get(&id));
+            let put = table.put(id.clone(), service);
+            put.is_changed().then_some(id).into_iter().collect()
+        }
+        Change::Delete(id) => table.remove(&id).map(|_| id).into_iter().collect(),
+        Change::Listing => {
+            table.begin_list();
+            Vec::new()
+        }
+        Change::Listed => table.end_list().into_iter().map(|gone| gone.id).collect(),
+    }
+}
+
+/// Puts what a Service said before in the place of what means nothing now.
+fn keep_words(service: &mut Service, before: Option<&Service>) {
+    let nothing = Tuning::default();
+    let (tuning, global) = match before {
+        Some(before) => (&before.tuning, &before.global),
+        None => (&nothing, &Said::Nothing),
+    };
+    service.tuning.or_before(tuning);
+    service.global.or_before(global);
+}
+
+/// The same for an `EndpointSlice`.
+fn keep_slice_words(slice: &mut EndpointSlice, before: Option<&EndpointSlice>) {
+    let (capacity, reach) = match before {
+        Some(before) => (&before.capacity, &before.reach),
+        None => (&Said::Nothing, &Said::Nothing),
+    };
+    slice.capacity.or_before(capacity);
+    slice.reach.or_before(reach);
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::example::*;
+use crate::model::{Capacity, Mode, NodeTuning, Reach, SliceCapacity};
 
 fn with_web() -> Snapshot {
     let mut snapshot = Snapshot::default();
@@ -19,6 +20,8 @@ fn with_web() -> Snapshot {
     snapshot.apply(Event::Node(Change::Listing));
     snapshot.apply(Event::Node(Change::Apply(node("a"))));
     snapshot.apply(Event::Node(Change::Listed));
+    snapshot.apply(Event::Import(Change::Listed));
+    snapshot.apply(Event::ClusterId(Change::Listed));
     snapshot.take_touched();
     snapshot
 }
@@ -39,17 +42,69 @@ fn touched(snapshot: &mut Snapshot) -> Vec<String> {
     snapshot
         .take_touched()
         .iter()
-        .map(|id| id.name.to_string())
+        .map(|id| id.to_string().replace("default/", ""))
+        .collect()
+}
+
+/// `web` with these words of its annotations.
+fn tuned_web(routing: Said<Mode>, global: Said<bool>) -> Event {
+    let mut web = service("web", &["10.96.0.10"]);
+    web.tuning.routing = routing;
+    web.global = global;
+    Event::Service(Change::Apply(web))
+}
+
+fn import(name: &str) -> Event {
+    let mut import = service(name, &["10.112.0.10"]);
+    import.id = id(name).import();
+    Event::Import(Change::Apply(import))
+}
+
+/// What a cluster exports under the name `web`.
+fn exported(cluster: &str, address: &str) -> EndpointSlice {
+    let mut slice = slice(
+        &format!("web-{cluster}"),
+        "web",
+        vec![endpoint(address, "n", "z")],
+    );
+    slice.service = id("web").import();
+    slice.cluster = Some(cluster.into());
+    slice
+}
+
+fn put(slice: EndpointSlice) -> Event {
+    Event::Slice(Change::Apply(slice))
+}
+
+fn identity(said: Said<Arc<str>>) -> Event {
+    Event::ClusterId(Change::Apply(said))
+}
+
+fn this_is(cluster: &str) -> Event {
+    identity(Said::Valid(cluster.into()))
+}
+
+fn slices(snapshot: &Snapshot, of: &ServiceId) -> Vec<String> {
+    let slices = snapshot.slices(of);
+    slices
+        .iter()
+        .map(|slice| slice.id.name.to_string())
         .collect()
 }
 
 #[test]
 fn it_is_complete_when_every_kind_has_been_listed() {
     let mut snapshot = Snapshot::default();
-    snapshot.apply(Event::Service(Change::Listed));
-    snapshot.apply(Event::Slice(Change::Listed));
-    assert!(!snapshot.is_complete());
-    snapshot.apply(Event::Node(Change::Listed));
+    for listed in [
+        Event::Service(Change::Listed),
+        Event::Import(Change::Listed),
+        Event::Slice(Change::Listed),
+        Event::Node(Change::Listed),
+        Event::ClusterId(Change::Listed),
+    ] {
+        assert!(!snapshot.is_complete());
+        snapshot.apply(listed);
+    }
     assert!(snapshot.is_complete());
 }
 
@@ -142,4 +197,180 @@ fn endpoints_are_counted_through_every_kind_of_change() {
     snapshot.apply(Event::Slice(Change::Listing));
     snapshot.apply(Event::Slice(Change::Listed));
     assert_eq!(snapshot.endpoint_count(), 0);
+}
+
+#[test]
+fn a_bad_value_keeps_the_last_good_one() {
+    let mut snapshot = with_web();
+    let routing = |snapshot: &Snapshot| {
+        let web = snapshot.service(&id("web")).unwrap();
+        (web.tuning.routing.clone(), web.global.clone())
+    };
+    snapshot.apply(tuned_web(Said::Invalid, Said::Invalid));
+    assert_eq!(routing(&snapshot), (Said::Nothing, Said::Nothing));
+    assert!(touched(&mut snapshot).is_empty(), "nothing has changed");
+
+    let good = || (Said::Valid(Mode::Spill), Said::Valid(true));
+    snapshot.apply(tuned_web(good().0, good().1));
+    assert_eq!(touched(&mut snapshot), ["web"]);
+    snapshot.apply(tuned_web(Said::Invalid, Said::Invalid));
+    snapshot.apply(tuned_web(Said::Invalid, Said::Invalid));
+    assert_eq!(routing(&snapshot), good());
+    assert!(touched(&mut snapshot).is_empty());
+
+    snapshot.apply(tuned_web(Said::Nothing, Said::Nothing));
+    assert_eq!(routing(&snapshot), (Said::Nothing, Said::Nothing));
+    snapshot.apply(tuned_web(good().0, good().1));
+    snapshot.apply(Event::Service(Change::Delete(id("web"))));
+    snapshot.apply(tuned_web(Said::Invalid, Said::Invalid));
+    let message = "what is deleted and comes back has said nothing before";
+    assert_eq!(
+        routing(&snapshot),
+        (Said::Nothing, Said::Nothing),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_slice_and_an_import_keep_their_last_good_values_too() {
+    let mut snapshot = with_web();
+    let words = |capacity, reach| EndpointSlice {
+        capacity,
+        reach,
+        ..web_slice("10.1.1.5")
+    };
+    let capacity = SliceCapacity {
+        default: Some(Capacity::Auto),
+        of: vec![],
+    };
+    let good = words(Said::Valid(capacity), Said::Valid(Reach::Host));
+    snapshot.apply(put(good.clone()));
+    assert_eq!(touched(&mut snapshot), ["web"]);
+    snapshot.apply(put(words(Said::Invalid, Said::Invalid)));
+    assert!(touched(&mut snapshot).is_empty());
+    assert_eq!(snapshot.slices(&id("web")), [&good]);
+
+    let Event::Import(Change::Apply(mut web)) = import("web") else {
+        panic!("an import is applied")
+    };
+    web.tuning.shed = Said::Valid(true);
+    snapshot.apply(Event::Import(Change::Apply(web.clone())));
+    web.tuning.shed = Said::Invalid;
+    snapshot.apply(Event::Import(Change::Apply(web)));
+    let web = snapshot.service(&id("web").import()).unwrap();
+    assert_eq!(web.tuning.shed, Said::Valid(true));
+}
+
+#[test]
+fn what_the_node_asks_for_touches_everything_but_a_bad_value_nothing() {
+    let mut snapshot = with_web();
+    snapshot.apply(import("web"));
+    snapshot.take_touched();
+    let tuned = |routing| {
+        let mut tuning = NodeTuning::default();
+        tuning.all.routing = routing;
+        let node = Node {
+            tuning,
+            ..node("a")
+        };
+        Event::Node(Change::Apply(node))
+    };
+    snapshot.apply(tuned(Said::Valid(Mode::Balance)));
+    assert_eq!(touched(&mut snapshot), ["api", "web", "web@clusterset"]);
+    snapshot.apply(tuned(Said::Invalid));
+    assert!(touched(&mut snapshot).is_empty());
+    let routing = &snapshot.node().tuning.all.routing;
+    assert_eq!(*routing, Said::Valid(Mode::Balance));
+}
+
+#[test]
+fn an_import_is_another_service_than_its_namesake() {
+    let mut snapshot = with_web();
+    snapshot.apply(import("web"));
+    snapshot.apply(put(exported("b", "10.2.1.5")));
+    assert_eq!(touched(&mut snapshot), ["web@clusterset"]);
+    assert_eq!(snapshot.service_count(), 3);
+    assert_eq!(snapshot.endpoint_count(), 2);
+    let imported = id("web").import();
+    let ips = |id| snapshot.service(id).unwrap().cluster_ips.clone();
+    assert_eq!(ips(&imported), [ip("10.112.0.10")]);
+    assert_eq!(ips(&id("web")), [ip("10.96.0.10")]);
+    assert_eq!(slices(&snapshot, &imported), ["web-b"]);
+    assert_eq!(slices(&snapshot, &id("web")), ["web-1"]);
+
+    snapshot.apply(Event::Import(Change::Listing));
+    snapshot.apply(Event::Import(Change::Listed));
+    assert_eq!(touched(&mut snapshot), ["web@clusterset"]);
+    assert!(snapshot.service(&imported).is_none());
+    assert!(snapshot.service(&id("web")).is_some());
+}
+
+#[test]
+fn a_global_service_is_served_by_what_others_export_under_its_name() {
+    let mut snapshot = with_web();
+    for event in [
+        this_is("a"),
+        put(exported("a", "10.1.1.5")),
+        put(exported("b", "10.2.1.5")),
+        put(exported("c", "10.3.1.5")),
+        tuned_web(Said::Nothing, Said::Valid(false)),
+    ] {
+        snapshot.apply(event);
+    }
+    assert_eq!(slices(&snapshot, &id("web")), ["web-1"]);
+    snapshot.apply(tuned_web(Said::Nothing, Said::Valid(true)));
+    assert_eq!(slices(&snapshot, &id("web")), ["web-b", "web-c", "web-1"]);
+    let imported = id("web").import();
+    assert_eq!(slices(&snapshot, &imported), ["web-a", "web-b", "web-c"]);
+    assert_eq!(slices(&snapshot, &id("api")), Vec::<String>::new());
+}
+
+#[test]
+fn what_others_export_touches_a_global_namesake() {
+    let mut snapshot = with_web();
+    snapshot.apply(tuned_web(Said::Nothing, Said::Valid(true)));
+    snapshot.take_touched();
+    snapshot.apply(put(exported("b", "10.2.1.5")));
+    assert_eq!(touched(&mut snapshot), ["web", "web@clusterset"]);
+    snapshot.apply(put(exported("b", "10.2.1.6")));
+    assert_eq!(touched(&mut snapshot), ["web", "web@clusterset"]);
+    snapshot.apply(Event::Slice(Change::Delete(exported("b", "10.2.1.6").id)));
+    assert_eq!(touched(&mut snapshot), ["web", "web@clusterset"]);
+}
+
+#[test]
+fn the_clusters_id_touches_everything_when_it_changes() {
+    let mut snapshot = with_web();
+    snapshot.apply(import("web"));
+    snapshot.take_touched();
+    let all = ["api", "web", "web@clusterset"];
+    snapshot.apply(this_is("a"));
+    assert_eq!(snapshot.cluster_id().map(|id| &**id), Some("a"));
+    assert_eq!(touched(&mut snapshot), all);
+    snapshot.apply(identity(Said::Invalid));
+    snapshot.apply(Event::ClusterId(Change::Listing));
+    snapshot.apply(this_is("a"));
+    snapshot.apply(Event::ClusterId(Change::Listed));
+    assert_eq!(snapshot.cluster_id().map(|id| &**id), Some("a"));
+    assert!(touched(&mut snapshot).is_empty());
+    snapshot.apply(Event::ClusterId(Change::Listing));
+    snapshot.apply(Event::ClusterId(Change::Listed));
+    assert_eq!(snapshot.cluster_id(), None);
+    assert_eq!(touched(&mut snapshot), all);
+    snapshot.apply(this_is("a"));
+    snapshot.apply(Event::ClusterId(Change::Delete(())));
+    assert_eq!(snapshot.cluster_id(), None);
+}
+
+#[test]
+fn an_id_that_the_operator_has_given_stands() {
+    let mut snapshot = Snapshot::of_cluster(Some("a".into()));
+    snapshot.apply(Event::Service(Change::Apply(service(
+        "web",
+        &["10.96.0.10"],
+    ))));
+    snapshot.take_touched();
+    snapshot.apply(this_is("b"));
+    assert_eq!(snapshot.cluster_id().map(|id| &**id), Some("a"));
+    assert!(touched(&mut snapshot).is_empty());
 }

@@ -7,7 +7,7 @@ use super::known::{KnownReal, KnownServer};
 use super::platform::{Platform, Trouble};
 use crate::kernel::ipvs::{DestinationEntry, Service, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
-use crate::model::Scheduler;
+use crate::model::Family;
 use crate::plan::Limits;
 
 /// The virtual servers in our mark range.
@@ -28,11 +28,12 @@ pub fn servers(platform: &mut impl Platform, range: MarkRange) -> Result<Servers
 pub fn servers_of(
     platform: &mut impl Platform,
     range: MarkRange,
-    wanted: Mark,
+    mark: Mark,
 ) -> Result<Vec<KnownServer>, Trouble> {
     let mut found = Vec::new();
-    for entry in platform.services()? {
-        if matches!(entry.service.key, ServiceKey::Mark { mark, .. } if mark == wanted.value())
+    for family in Family::ALL {
+        let mark = mark.value();
+        if let Some(entry) = platform.service(&ServiceKey::Mark { family, mark })?
             && let Some((_, server)) = read(platform, range, &entry.service)?
         {
             found.push(server);
@@ -46,7 +47,7 @@ fn read(
     range: MarkRange,
     service: &Service,
 ) -> Result<Option<(Mark, KnownServer)>, Trouble> {
-    let ServiceKey::Mark { family, mark } = service.key else {
+    let ServiceKey::Mark { mark, .. } = service.key else {
         return Ok(None);
     };
     let Some(mark) = range.mark(mark) else {
@@ -57,12 +58,8 @@ fn read(
         .iter()
         .filter_map(real)
         .collect();
-    let server = KnownServer {
-        family,
-        scheduler: Scheduler::from_name(service.scheduler.as_str()),
-        reals,
-    };
-    Ok(Some((mark, server)))
+    let service = *service;
+    Ok(Some((mark, KnownServer { service, reals })))
 }
 
 /// A real server as the kernel reports it; none where it has no port, which ours always have.
@@ -76,5 +73,6 @@ fn real(entry: &DestinationEntry) -> Option<KnownReal> {
             upper: destination.upper_threshold,
             lower: destination.lower_threshold,
         },
+        forwarding: destination.forwarding,
     })
 }

@@ -1,5 +1,7 @@
 //! From the virtual server that is there to the one that is wanted, with the fewest commands.
 //!
+//! What another program has changed (a persistence flag, the way of forwarding) is put right as well.
+//!
 //! Real servers are edited in place: a removed one lingers in the kernel's trash list, which every
 //! later addition walks, and its connections would be cut. One that is no longer wanted gets
 //! weight 0 first and finishes its TCP connections; datagram protocols have no connection to
@@ -8,7 +10,9 @@
 use std::collections::HashMap;
 
 use super::known::{KnownReal, KnownServer};
-use crate::kernel::ipvs::{Command, Destination, Name, Service, ServiceFlags, ServiceKey};
+use crate::kernel::ipvs::{
+    Command, Destination, Forwarding, Name, Service, ServiceFlags, ServiceKey,
+};
 use crate::kernel::mark::Mark;
 use crate::model::{Protocol, Scheduler};
 use crate::plan::{RealServer, VirtualServer};
@@ -25,11 +29,10 @@ pub fn server(
         family: wanted.family,
         mark: mark.value(),
     };
+    let service = service(key, wanted);
     match known {
-        None => commands.push(Command::NewService(service(key, wanted))),
-        Some(known) if known.scheduler != Some(wanted.scheduler) => {
-            commands.push(Command::SetService(service(key, wanted)));
-        }
+        None => commands.push(Command::NewService(service)),
+        Some(known) if known.service != service => commands.push(Command::SetService(service)),
         Some(_) => {}
     }
 
@@ -68,11 +71,7 @@ pub fn server(
         }
     }
 
-    KnownServer {
-        family: wanted.family,
-        scheduler: Some(wanted.scheduler),
-        reals,
-    }
+    KnownServer { service, reals }
 }
 
 fn target(real: &RealServer) -> KnownReal {
@@ -81,6 +80,7 @@ fn target(real: &RealServer) -> KnownReal {
         port: real.port,
         weight: real.weight,
         limits: real.limits,
+        forwarding: Forwarding::Masquerade,
     }
 }
 
@@ -99,6 +99,7 @@ fn service(key: ServiceKey, wanted: &VirtualServer) -> Service {
 /// What the kernel is told of a real server.
 pub fn destination(real: &KnownReal) -> Destination {
     Destination {
+        forwarding: real.forwarding,
         upper_threshold: real.limits.upper,
         lower_threshold: real.limits.lower,
         ..Destination::new(real.ip, real.port.get(), real.weight)

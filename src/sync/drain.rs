@@ -90,7 +90,7 @@ impl Drain {
         };
         let mut finished = Vec::new();
         for server in known.servers.iter().filter(|server| server.is_draining()) {
-            let key = server.key(known.mark);
+            let key = server.key();
             for entry in platform.destinations(&key)? {
                 let idle = entry.active == 0 && entry.inactive == 0;
                 let real = leaving(server, &entry).filter(|real| idle || late(real));

@@ -9,6 +9,7 @@ use tracing::warn;
 use super::known::{self, KnownPort, KnownServer};
 use super::platform::{Platform, Trouble};
 use super::{Syncer, adopt, diff};
+use crate::kernel::ipvs::{Cause, Command, Destination, Failure, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
 use crate::model::{ServiceId, ServicePortId};
 use crate::plan::{Frontend, PortPlan, ServicePlan};
@@ -22,6 +23,8 @@ pub struct Job {
     next: Vec<KnownServer>,
     /// Something went wrong: it is left as it is, to be tried again.
     pub failed: bool,
+    /// The kernel refused real servers: it goes live without them, and they are tried again.
+    pub incomplete: bool,
 }
 
 impl<P: Platform> Syncer<P> {
@@ -32,6 +35,7 @@ impl<P: Platform> Syncer<P> {
             wanted,
             next: Vec::new(),
             failed: false,
+            incomplete: false,
         };
         let gone: Vec<Job> = self
             .ports_of(service)
@@ -73,13 +77,21 @@ impl<P: Platform> Syncer<P> {
             }
             owners.push(commands.len());
         }
-        for index in self.submit(&commands) {
-            // Each job owns the commands up to its entry; the first entry beyond the index is its.
-            if let Some(job) = jobs.get_mut(owners.partition_point(|end| *end <= index)) {
-                job.failed = true;
-                if let Some(known) = self.ports.get_mut(&job.id) {
-                    known.unsure = true;
+        // Each job owns the commands up to its entry; the first entry beyond the index is its.
+        let owner = |index| owners.partition_point(|end| *end <= index);
+        let failures = self.submit(&commands, |index| Some(&jobs.get(owner(index))?.id));
+        for Failure { index, cause } in failures {
+            let Some(job) = jobs.get_mut(owner(index)) else {
+                continue;
+            };
+            match (commands.get(index), cause) {
+                (Some(Command::NewDestination(key, real)), Cause::Refused(_)) => {
+                    job.leave_out(key, real);
                 }
+                _ => job.failed = true,
+            }
+            if let Some(known) = self.ports.get_mut(&job.id) {
+                known.unsure = true;
             }
         }
     }
@@ -107,11 +119,12 @@ impl<P: Platform> Syncer<P> {
         Ok(())
     }
 
-    /// A new service port: under the mark that one of its frontends has in the kernel, or under a
-    /// free one.
+    /// A new service port: under the mark that one of its frontends has in the kernel, even if only
+    /// to refuse (there may be connections yet that drain), or under a free one.
     fn adopt(&mut self, id: &ServicePortId, wanted: &PortPlan) -> Option<KnownPort> {
         let found = wanted.frontends.iter().find_map(|frontend| {
-            let mark = self.shared.routes.present((id.protocol, *frontend))?;
+            let present = self.shared.routes.present((id.protocol, *frontend))?;
+            let mark = self.range.server(present)?;
             self.left.remove(&mark).map(|servers| (mark, servers))
         });
         let (mark, servers) = match found {
@@ -170,10 +183,12 @@ impl<P: Platform> Syncer<P> {
         };
 
         for ip in known::addresses(&job.wanted.frontends) {
+            self.shared.try_again(ip);
             self.shared.vips.retain(ip);
             self.shared.addresses.retain(ip);
         }
         for ip in known::addresses(&known.frontends) {
+            self.shared.try_again(ip);
             self.shared.vips.release(ip);
             self.shared.addresses.release(ip);
         }
@@ -196,9 +211,8 @@ impl<P: Platform> Syncer<P> {
         let gone = known
             .servers
             .iter()
-            .filter(|old| !job.next.iter().any(|new| new.family == old.family));
-        self.doomed
-            .extend(gone.map(|server| server.key(known.mark)));
+            .filter(|old| !job.next.iter().any(|new| new.key() == old.key()));
+        self.doomed.extend(gone.map(KnownServer::key));
 
         known.frontends = job.wanted.frontends;
         known.hairpins = hairpins;
@@ -214,14 +228,23 @@ impl<P: Platform> Syncer<P> {
 }
 
 impl Job {
-    /// Where a frontend leads: to the virtual servers, or to a refusal where there is no endpoint.
+    /// The kernel has refused to take in a real server.
+    fn leave_out(&mut self, key: &ServiceKey, refused: &Destination) {
+        self.incomplete = true;
+        let server = self.next.iter_mut().find(|server| server.key() == *key);
+        if let Some(server) = server {
+            server
+                .reals
+                .retain(|real| real.ip != refused.ip || real.port.get() != refused.port);
+        }
+    }
+
+    /// Where a frontend leads: to the virtual servers, or to a refusal where no endpoint is behind
+    /// them.
     fn mark_of(&self, frontend: Frontend, mark: Mark, range: MarkRange) -> Mark {
         let family = frontend.family();
-        let served = self
-            .wanted
-            .servers
-            .iter()
-            .any(|server| server.family == family && !server.reals.is_empty());
-        if served { mark } else { range.reject() }
+        let there = self.next.iter().find(|server| server.family() == family);
+        let served = there.is_some_and(|server| server.reals.iter().any(|it| !it.is_draining()));
+        if served { mark } else { range.refusing(mark) }
     }
 }

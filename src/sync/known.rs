@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
-use crate::kernel::ipvs::ServiceKey;
+use crate::kernel::ipvs::{Forwarding, Service, ServiceKey};
 use crate::kernel::mark::Mark;
-use crate::model::{Family, Scheduler};
+use crate::model::Family;
 use crate::plan::{Frontend, Limits};
 
 /// The kernel's state for one service port.
@@ -28,10 +28,8 @@ pub struct KnownPort {
 /// A virtual server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownServer {
-    /// The family of its clients.
-    pub family: Family,
-    /// None where it is a scheduler that no plan asks for.
-    pub scheduler: Option<Scheduler>,
+    /// Its key, scheduler, flags and persistence, all of which somebody may have changed.
+    pub service: Service,
     /// Its real servers, in no certain order.
     pub reals: Vec<KnownReal>,
 }
@@ -47,6 +45,8 @@ pub struct KnownReal {
     pub weight: u32,
     /// Its thresholds.
     pub limits: Limits,
+    /// How packets get there.
+    pub forwarding: Forwarding,
 }
 
 impl KnownReal {
@@ -64,7 +64,7 @@ impl KnownReal {
 impl KnownPort {
     /// The virtual server of a family.
     pub fn server(&self, family: Family) -> Option<&KnownServer> {
-        self.servers.iter().find(|server| server.family == family)
+        self.servers.iter().find(|server| server.family() == family)
     }
 
     /// The real servers that only finish the connections that they have.
@@ -92,11 +92,13 @@ impl KnownServer {
     }
 
     /// Its name in the kernel.
-    pub fn key(&self, mark: Mark) -> ServiceKey {
-        ServiceKey::Mark {
-            family: self.family,
-            mark: mark.value(),
-        }
+    pub fn key(&self) -> ServiceKey {
+        self.service.key
+    }
+
+    /// The family of its clients.
+    pub fn family(&self) -> Family {
+        self.service.key.family()
     }
 }
 

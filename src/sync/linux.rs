@@ -6,7 +6,7 @@ use super::platform::{Platform, Trouble};
 use crate::kernel::ipvs::{
     self, Command, DestinationEntry, Failure, Failures, ServiceEntry, ServiceKey, SubmitError,
 };
-use crate::kernel::link::Link;
+use crate::kernel::link::{self, Link, Refused};
 use crate::kernel::nft::{Base, Element, Table, Transaction};
 
 /// The kernel of the network namespace that this was opened in.
@@ -46,16 +46,28 @@ impl Platform for Linux {
         Ok(self.ipvs.services()?)
     }
 
+    fn service(&mut self, key: &ServiceKey) -> Result<Option<ServiceEntry>, Trouble> {
+        Ok(self.ipvs.service(key)?)
+    }
+
     fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Trouble> {
         Ok(self.ipvs.destinations(key)?)
     }
 
     fn addresses(&mut self) -> Result<Vec<IpAddr>, Trouble> {
+        self.link = Link::open()?;
         Ok(self.link.addresses()?)
     }
 
-    fn bind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble> {
-        Ok(self.link.add(addresses)?)
+    fn bind(&mut self, addresses: &[IpAddr]) -> Result<Vec<Refused>, Trouble> {
+        match self.link.add(addresses) {
+            Ok(()) => Ok(Vec::new()),
+            // Where there is no link, nothing is said of the addresses.
+            Err(link::Error::Refused(refused)) if !refused.iter().any(Refused::is_without_link) => {
+                Ok(refused)
+            }
+            Err(trouble) => Err(trouble.into()),
+        }
     }
 
     fn unbind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble> {

@@ -25,9 +25,10 @@ mod tune;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use tracing::field::display;
 use tracing::warn;
 
-use crate::kernel::ipvs::{Command, ServiceKey};
+use crate::kernel::ipvs::{Cause, Command, Failure, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
 use crate::model::{ServiceId, ServicePortId};
 use crate::plan::ServicePlan;
@@ -35,7 +36,7 @@ use adopt::Servers;
 use backoff::Backoff;
 use drain::Drain;
 use job::Job;
-use known::{KnownPort, KnownReal};
+use known::{KnownPort, KnownReal, KnownServer};
 pub use linux::Linux;
 use marks::Marks;
 pub use platform::{Platform, Trouble};
@@ -50,7 +51,8 @@ pub struct Syncer<P> {
     marks: Marks,
     ports: BTreeMap<ServicePortId, KnownPort>,
     shared: Shared,
-    /// What a previous run left and no service port has claimed yet.
+    /// What a previous run left and no service port has claimed yet, by the marks in the maps and
+    /// of virtual servers.
     left: Servers,
     /// Virtual servers to delete as soon as no frontend leads to them.
     doomed: Vec<ServiceKey>,
@@ -79,6 +81,8 @@ pub struct Sent {
     pub commands_failed: u64,
     /// Transactions of the table.
     pub transactions: u64,
+    /// Virtual addresses added to the link or removed from it.
+    pub addresses: u64,
     /// Attempts to bring addresses and the table up to date that failed.
     pub shared_failed: u64,
 }
@@ -89,10 +93,14 @@ impl<P: Platform> Syncer<P> {
     /// `drain`.
     pub fn new(mut platform: P, range: MarkRange, drain: Duration) -> Result<Self, Trouble> {
         let shared = Shared::new(&mut platform)?;
-        let left = adopt::servers(&mut platform, range)?;
+        let mut left = adopt::servers(&mut platform, range)?;
+        // A mark may be known by its frontends alone: such a service port has no virtual server.
+        for mark in shared.routes.marks().filter_map(|mark| range.server(mark)) {
+            left.entry(mark).or_default();
+        }
         let mut marks = Marks::new(range);
-        for mark in shared.routes.marks().chain(left.keys().copied()) {
-            marks.adopt(mark);
+        for mark in left.keys() {
+            marks.adopt(*mark);
         }
         Ok(Self {
             platform,
@@ -119,7 +127,7 @@ impl<P: Platform> Syncer<P> {
 
         let mut failed = BTreeSet::new();
         self.build(&mut jobs);
-        for job in jobs.iter().filter(|job| job.failed) {
+        for job in jobs.iter().filter(|job| job.failed || job.incomplete) {
             failed.insert(job.id.service.clone());
         }
         jobs.retain(|job| !job.failed);
@@ -127,14 +135,19 @@ impl<P: Platform> Syncer<P> {
         for job in jobs {
             self.settle(job, now);
         }
-        self.flush(now);
+        failed.extend(self.flush(now));
 
         for service in services {
-            if failed.contains(&service) {
-                self.backoff.failed(Retry::Service(service), now);
-            } else {
+            if !failed.contains(&service) {
                 self.backoff.succeeded(&Retry::Service(service));
             }
+        }
+        self.back_off(failed, now);
+    }
+
+    fn back_off(&mut self, failed: BTreeSet<ServiceId>, now: Instant) {
+        for service in failed {
+            self.backoff.failed(Retry::Service(service), now);
         }
     }
 
@@ -142,12 +155,12 @@ impl<P: Platform> Syncer<P> {
     /// has been planned once.
     pub fn sweep(&mut self, now: Instant) {
         for (mark, servers) in self.left.drain() {
-            self.doomed
-                .extend(servers.iter().map(|server| server.key(mark)));
+            self.doomed.extend(servers.iter().map(KnownServer::key));
             self.retired.push(mark);
         }
         self.shared.keep_unclaimed = false;
-        self.flush(now);
+        let failed = self.flush(now);
+        self.back_off(failed, now);
     }
 
     /// Does what is due at `now`: deletes drained real servers, tries again what failed. Returns
@@ -160,7 +173,10 @@ impl<P: Platform> Syncer<P> {
                 Retry::Service(service) => {
                     again.insert(service);
                 }
-                Retry::Shared => self.flush(now),
+                Retry::Shared => {
+                    let failed = self.flush(now);
+                    self.back_off(failed, now);
+                }
             }
         }
         again
@@ -185,8 +201,9 @@ impl<P: Platform> Syncer<P> {
         self.backoff.len()
     }
 
-    /// Brings addresses and maps up to date, then deletes what nothing leads to any more.
-    fn flush(&mut self, now: Instant) {
+    /// Brings addresses and maps up to date, then deletes what nothing leads to any more. Returns
+    /// the Services whose virtual addresses were refused.
+    fn flush(&mut self, now: Instant) -> BTreeSet<ServiceId> {
         match self.shared.flush(&mut self.platform, &mut self.sent) {
             Ok(()) if self.delete_doomed() => self.backoff.succeeded(&Retry::Shared),
             Ok(()) => self.backoff.failed(Retry::Shared, now),
@@ -196,13 +213,23 @@ impl<P: Platform> Syncer<P> {
                 self.backoff.failed(Retry::Shared, now);
             }
         }
+        let refused = self.shared.take_refused();
+        if refused.is_empty() {
+            return BTreeSet::new();
+        }
+        let has_one = |known: &KnownPort| {
+            known::addresses(&known.frontends).any(|address| refused.contains(&address))
+        };
+        let ports = self.ports.iter().filter(|(_, known)| has_one(known));
+        ports.map(|(id, _)| id.service.clone()).collect()
     }
 
     /// Deletes the virtual servers that nothing leads to; false if some are left.
     fn delete_doomed(&mut self) -> bool {
         let doomed = std::mem::take(&mut self.doomed);
         let commands: Vec<Command> = doomed.iter().copied().map(Command::DelService).collect();
-        let failed: BTreeSet<usize> = self.submit(&commands).into_iter().collect();
+        let failures = self.submit(&commands, |_| None);
+        let failed: BTreeSet<usize> = failures.iter().map(|failure| failure.index).collect();
         let left = doomed
             .into_iter()
             .enumerate()
@@ -228,7 +255,7 @@ impl<P: Platform> Syncer<P> {
                 Vec::new()
             });
             let (commands, reals): (Vec<Command>, Vec<KnownReal>) = finished.into_iter().unzip();
-            let failed = self.submit(&commands);
+            let failed = self.submit(&commands, |_| Some(&id));
             let Some(known) = self.ports.get_mut(&id) else {
                 continue;
             };
@@ -244,8 +271,13 @@ impl<P: Platform> Syncer<P> {
         }
     }
 
-    /// Sends IPVS commands and returns the indices of those that failed.
-    fn submit(&mut self, commands: &[Command]) -> Vec<usize> {
+    /// Sends IPVS commands and returns those that failed, after logging them with the service port
+    /// that they are for.
+    fn submit<'a>(
+        &mut self,
+        commands: &[Command],
+        port: impl Fn(usize) -> Option<&'a ServicePortId>,
+    ) -> Vec<Failure> {
         if commands.is_empty() {
             return Vec::new();
         }
@@ -255,17 +287,19 @@ impl<P: Platform> Syncer<P> {
             Err(trouble) => {
                 warn!(error = %trouble, "IPVS cannot be reached");
                 self.sent.commands_failed += commands.len() as u64;
-                return (0..commands.len()).collect();
+                let cause = Cause::Unknown;
+                return (0..commands.len())
+                    .map(|index| Failure { index, cause })
+                    .collect();
             }
         };
         self.sent.commands_failed += failures.len() as u64;
+        for Failure { index, cause } in &failures {
+            let port = port(*index).map(display);
+            let command = commands.get(*index).map(display);
+            warn!(port, command, %cause, "IPVS command failed");
+        }
         failures
-            .into_iter()
-            .map(|failure| {
-                warn!(command = ?commands.get(failure.index), cause = %failure.cause, "IPVS command failed");
-                failure.index
-            })
-            .collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::net::IpAddr;
 
 use crate::kernel::ipvs::{Command, DestinationEntry, Failure, ServiceEntry, ServiceKey};
+use crate::kernel::link::Refused;
 use crate::kernel::nft::{Element, Transaction};
 
 /// Why a kernel call as a whole did not work; it is logged and the call is tried again.
@@ -15,12 +16,15 @@ pub trait Platform {
     fn submit(&mut self, commands: &[Command]) -> Result<Vec<Failure>, Trouble>;
     /// All virtual servers.
     fn services(&mut self) -> Result<Vec<ServiceEntry>, Trouble>;
+    /// One virtual server, if there is one with this key.
+    fn service(&mut self, key: &ServiceKey) -> Result<Option<ServiceEntry>, Trouble>;
     /// The real servers of a virtual server.
     fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Trouble>;
-    /// The addresses on the link that holds the virtual addresses.
+    /// Makes sure that the link for the virtual addresses is there, and returns its addresses.
     fn addresses(&mut self) -> Result<Vec<IpAddr>, Trouble>;
-    /// Makes this node take addresses for its own; it may have some of them already.
-    fn bind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble>;
+    /// Makes this node take addresses for its own; it may have some of them already. Returns those
+    /// that the kernel refused; it has all others.
+    fn bind(&mut self, addresses: &[IpAddr]) -> Result<Vec<Refused>, Trouble>;
     /// Gives up addresses; some of them may be gone already.
     fn unbind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble>;
     /// Makes sure that the table and its rules are there, and returns the elements of its maps.

@@ -160,7 +160,7 @@ mod tests {
         routes.claim(web(), mark(2), mark(2));
         let first = routes.pending(false);
         routes.settle(&first);
-        let reject = MarkRange::default().reject();
+        let reject = MarkRange::default().refusing(mark(2));
         routes.claim(web(), mark(2), reject);
         assert_eq!(
             routes.pending(false),

@@ -1,5 +1,6 @@
 //! What service ports share in the kernel: the addresses on the link and the table's maps and sets.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
@@ -9,6 +10,7 @@ use super::Sent;
 use super::platform::{Platform, Trouble};
 use super::refs::Refs;
 use super::routes::{Claim, Routes};
+use crate::kernel::link::Refused;
 use crate::kernel::mark::Mark;
 use crate::kernel::nft::{Element, Transaction};
 use crate::model::Protocol;
@@ -27,6 +29,11 @@ pub struct Shared {
     pub hairpins: Refs<IpAddr>,
     /// Real servers that see their clients as this node.
     pub hosts: Refs<(Protocol, SocketAddr)>,
+    /// Virtual addresses that the kernel has refused: they are not tried again for any change, but
+    /// when a Service that needs them is.
+    refused: BTreeSet<IpAddr>,
+    /// Those of them that were refused since somebody last asked.
+    news: BTreeSet<IpAddr>,
     /// What is there and not needed stays, since it may be claimed yet.
     pub keep_unclaimed: bool,
 }
@@ -43,19 +50,66 @@ impl Shared {
         Ok(shared)
     }
 
-    /// Makes the kernel hold what is needed: an address before the elements that lead there.
+    /// Makes the kernel hold what is needed: an address before the elements that lead there. What
+    /// leads to an address that cannot be had waits; all else does not.
     pub fn flush(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
-        let wanted = self.addresses.pending().add;
-        if !wanted.is_empty() {
-            platform.bind(&wanted)?;
-            self.addresses.added(&wanted);
-        }
+        let bound = self.bind(platform, sent);
         self.commit(platform, sent)?;
-        let unwanted = self.addresses.pending().remove;
-        if !unwanted.is_empty() && !self.keep_unclaimed {
-            platform.unbind(&unwanted)?;
-            self.addresses.removed(&unwanted);
+        bound?;
+        self.unbind(platform, sent)
+    }
+
+    /// An address may be tried again, if it was refused.
+    pub fn try_again(&mut self, ip: IpAddr) {
+        self.refused.remove(&ip);
+    }
+
+    /// The addresses that were refused since the last call.
+    pub fn take_refused(&mut self) -> BTreeSet<IpAddr> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Adds the addresses that are missing. If that does not work at all, somebody else has
+    /// deleted the link: it is made again, read back, and what is missing then is added.
+    fn bind(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
+        let Err(trouble) = self.try_bind(platform, sent) else {
+            return Ok(());
+        };
+        warn!(error = %trouble, "the link is not as it was left, reading it back");
+        sent.shared_failed += 1;
+        self.addresses.found(platform.addresses()?);
+        self.try_bind(platform, sent)
+    }
+
+    fn try_bind(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
+        let mut wanted = self.addresses.pending().add;
+        wanted.retain(|ip| !self.refused.contains(ip));
+        if wanted.is_empty() {
+            return Ok(());
         }
+        let refused = platform.bind(&wanted)?;
+        tell(&refused);
+        let refused: BTreeSet<IpAddr> = refused.iter().map(|it| it.ip).collect();
+        wanted.retain(|ip| !refused.contains(ip));
+        self.addresses.added(&wanted);
+        sent.addresses += wanted.len() as u64;
+        sent.shared_failed += u64::from(!refused.is_empty());
+        self.news.extend(&refused);
+        self.refused.extend(&refused);
+        Ok(())
+    }
+
+    fn unbind(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
+        let unwanted = self.addresses.pending().remove;
+        if unwanted.is_empty() || self.keep_unclaimed {
+            return Ok(());
+        }
+        if let Err(trouble) = platform.unbind(&unwanted) {
+            self.addresses.found(platform.addresses()?);
+            return Err(trouble);
+        }
+        self.addresses.removed(&unwanted);
+        sent.addresses += unwanted.len() as u64;
         Ok(())
     }
 
@@ -72,7 +126,7 @@ impl Shared {
     }
 
     fn try_commit(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
-        let routes = self.routes.pending(self.keep_unclaimed);
+        let mut routes = self.routes.pending(self.keep_unclaimed);
         let mut vips = self.vips.pending();
         let mut hairpins = self.hairpins.pending();
         let mut hosts = self.hosts.pending();
@@ -81,6 +135,13 @@ impl Shared {
             hairpins.remove.clear();
             hosts.remove.clear();
         }
+        // Nothing leads to an address that this node does not have.
+        let missing: BTreeSet<IpAddr> = self.addresses.pending().add.into_iter().collect();
+        routes.add.retain(|((_, frontend), _)| match frontend {
+            Frontend::Address(ip, _) => !missing.contains(ip),
+            Frontend::NodePort(..) => true,
+        });
+        vips.add.retain(|ip| !missing.contains(ip));
         let transaction = Transaction {
             remove: elements(
                 &routes.remove,
@@ -138,6 +199,20 @@ impl Shared {
         self.vips.found(vips);
         self.hairpins.found(hairpins);
         self.hosts.found(hosts);
+    }
+}
+
+/// Logs what the kernel refused, by name as long as that is readable.
+fn tell(refused: &[Refused]) {
+    const NAMED: usize = 8;
+    for address in refused.iter().take(NAMED) {
+        warn!(ip = %address.ip, error = %address.cause, "virtual address refused, its frontends wait");
+    }
+    if refused.len() > NAMED {
+        warn!(
+            count = refused.len() - NAMED,
+            "more virtual addresses refused"
+        );
     }
 }
 

@@ -34,9 +34,8 @@ impl<P: Platform> Syncer<P> {
         family: Family,
     ) -> Result<Vec<DestinationEntry>, Trouble> {
         let known = self.ports.get(id);
-        let server = known.and_then(|known| Some((known.mark, known.server(family)?)));
-        match server {
-            Some((mark, server)) => self.platform.destinations(&server.key(mark)),
+        match known.and_then(|known| known.server(family)) {
+            Some(server) => self.platform.destinations(&server.key()),
             None => Ok(Vec::new()),
         }
     }
@@ -53,9 +52,10 @@ impl<P: Platform> Syncer<P> {
             return self.counts(id, family);
         }
         let mark = wanted.frontends.iter().find_map(|frontend: &Frontend| {
-            let mark = self.shared.routes.present((id.protocol, *frontend))?;
+            let present = self.shared.routes.present((id.protocol, *frontend))?;
+            let mark = self.range.server(present)?;
             let servers = self.left.get(&mark)?;
-            let there = servers.iter().any(|server| server.family == family);
+            let there = servers.iter().any(|server| server.family() == family);
             there.then_some(mark)
         });
         match mark {
@@ -76,10 +76,9 @@ impl<P: Platform> Syncer<P> {
             let Some(known) = self.ports.get_mut(id) else {
                 continue;
             };
-            let mark = known.mark;
             let servers = known.servers.iter_mut();
-            for server in servers.filter(|server| server.family == *family) {
-                let key = server.key(mark);
+            for server in servers.filter(|server| server.family() == *family) {
+                let key = server.key();
                 for wanted in tuned {
                     let real = server
                         .reals
@@ -100,9 +99,9 @@ impl<P: Platform> Syncer<P> {
             }
         }
         let failed: BTreeSet<&ServicePortId> = self
-            .submit(&commands)
+            .submit(&commands, |index| owners.get(index).copied())
             .into_iter()
-            .filter_map(|index| owners.get(index).copied())
+            .filter_map(|failure| owners.get(failure.index).copied())
             .collect();
         for id in failed {
             if let Some(known) = self.ports.get_mut(id) {

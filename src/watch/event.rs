@@ -1,16 +1,24 @@
 //! What the watches say, in the words of the model.
 
-use crate::model::{EndpointSlice, Node, Service, ServiceId, SliceId};
+use std::sync::Arc;
+
+use crate::model::{EndpointSlice, Node, Said, Service, ServiceId, SliceId};
 
 /// One change, as a watch reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// About a Service.
     Service(Change<Service, ServiceId>),
+    /// About a `ServiceImport`. Its list is complete and empty where the cluster has no such kind,
+    /// or the agent may not see them.
+    Import(Change<Service, ServiceId>),
     /// About an `EndpointSlice`.
     Slice(Change<EndpointSlice, SliceId>),
     /// About this agent's own Node.
     Node(Change<Node, ()>),
+    /// About this cluster's id, which it has as a member of a set of clusters. As with
+    /// `ServiceImports`, its list may be empty.
+    ClusterId(Change<Said<Arc<str>>, ()>),
 }
 
 /// A change to one kind of object. After `Listing` every object that still exists is named again

@@ -1,6 +1,7 @@
-//! The three kinds of objects that are watched: which of them, and the events they become.
+//! The kinds of objects that are watched: which of them, and the events they become.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use kube::Resource;
 use kube::runtime::watcher;
@@ -8,14 +9,22 @@ use serde::de::DeserializeOwned;
 
 use super::event::{Change, Event};
 use super::names::Names;
-use super::objects::{EndpointSlice, HEADLESS, Node, SERVICE_PROXY_NAME, Service};
+use super::objects::{
+    ClusterProperty, EndpointSlice, HEADLESS, McsVersion, Node, SERVICE_PROXY_NAME, Service,
+    ServiceImport,
+};
 use super::parse::{self, Problem};
-use crate::model::{self, ServiceId, SliceId};
+use crate::model::{self, Said, ServiceId, SliceId};
 
 /// A kind of objects.
-pub trait Kind:
-    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static
-{
+pub trait Kind: Resource + Clone + Debug + DeserializeOwned + Send + 'static {
+    /// Its name.
+    const NAME: &'static str;
+    /// The versions in which it may be served, in the order in which they are asked for.
+    const VERSIONS: &'static [Self::DynamicType];
+    /// Whether a cluster may be without it.
+    const OPTIONAL: bool = false;
+
     /// What an object of this kind becomes.
     type Model;
     /// The name of an object of this kind.
@@ -43,6 +52,9 @@ pub fn applied<K: Kind>(object: K, names: &mut Names) -> (Event, Vec<Problem>) {
 }
 
 impl Kind for Service {
+    const NAME: &'static str = "Service";
+    const VERSIONS: &'static [()] = &[()];
+
     type Model = model::Service;
     type Id = ServiceId;
 
@@ -65,7 +77,35 @@ impl Kind for Service {
     }
 }
 
+impl Kind for ServiceImport {
+    const NAME: &'static str = "ServiceImport";
+    const VERSIONS: &'static [McsVersion] = &[McsVersion("v1beta1"), McsVersion("v1alpha1")];
+    const OPTIONAL: bool = true;
+
+    type Model = model::Service;
+    type Id = ServiceId;
+
+    fn selection(_: &str) -> watcher::Config {
+        watcher::Config::default()
+    }
+
+    fn id(&self, names: &mut Names) -> ServiceId {
+        parse::service_id(&self.metadata, names).import()
+    }
+
+    fn parse(self, names: &mut Names) -> (Option<model::Service>, Vec<Problem>) {
+        parse::import(self, names)
+    }
+
+    fn event(change: Change<model::Service, ServiceId>) -> Event {
+        Event::Import(change)
+    }
+}
+
 impl Kind for EndpointSlice {
+    const NAME: &'static str = "EndpointSlice";
+    const VERSIONS: &'static [()] = &[()];
+
     type Model = model::EndpointSlice;
     type Id = SliceId;
 
@@ -87,6 +127,9 @@ impl Kind for EndpointSlice {
 }
 
 impl Kind for Node {
+    const NAME: &'static str = "Node";
+    const VERSIONS: &'static [()] = &[()];
+
     type Model = model::Node;
     type Id = ();
 
@@ -103,5 +146,29 @@ impl Kind for Node {
 
     fn event(change: Change<model::Node, ()>) -> Event {
         Event::Node(change)
+    }
+}
+
+impl Kind for ClusterProperty {
+    const NAME: &'static str = "ClusterProperty";
+    const VERSIONS: &'static [()] = &[()];
+    const OPTIONAL: bool = true;
+
+    type Model = Said<Arc<str>>;
+    type Id = ();
+
+    fn selection(_: &str) -> watcher::Config {
+        watcher::Config::default().fields(&format!("metadata.name={}", parse::CLUSTER_ID))
+    }
+
+    fn id(&self, _: &mut Names) {}
+
+    fn parse(self, _: &mut Names) -> (Option<Said<Arc<str>>>, Vec<Problem>) {
+        let (id, problems) = parse::cluster_id(self);
+        (Some(id), problems)
+    }
+
+    fn event(change: Change<Said<Arc<str>>, ()>) -> Event {
+        Event::ClusterId(change)
     }
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::event::{Change, Event};
 use super::kinds::{Kind, applied};
 use super::names::Names;
-use super::objects::{EndpointSlice, Node, Service};
-use super::parse::Problem;
+use super::objects::{ClusterProperty, EndpointSlice, Node, Service, ServiceImport};
+use super::parse::{CLUSTER_ID, Problem};
 
 /// Why manifests could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +42,9 @@ pub enum ManifestError {
     },
 }
 
-/// Reads the Services, `EndpointSlices` and the Node called `node` from files, and from the
-/// `.yaml`, `.yml` and `.json` files of directories, as the events of a complete list of each.
+/// Reads the Services, `ServiceImports`, `EndpointSlices`, the Node called `node` and the property
+/// that holds the cluster's id from files, and from the `.yaml`, `.yml` and `.json` files of
+/// directories, as the events of a complete list of each.
 ///
 /// Objects without a namespace are taken to be in `default`; other kinds are passed over.
 pub fn read(paths: &[PathBuf], node: &str) -> Result<(Vec<Event>, Vec<Problem>), ManifestError> {
@@ -51,8 +52,10 @@ pub fn read(paths: &[PathBuf], node: &str) -> Result<(Vec<Event>, Vec<Problem>),
         node,
         names: Names::default(),
         services: Vec::new(),
+        imports: Vec::new(),
         slices: Vec::new(),
         nodes: Vec::new(),
+        properties: Vec::new(),
         problems: Vec::new(),
     };
     for path in paths {
@@ -61,8 +64,10 @@ pub fn read(paths: &[PathBuf], node: &str) -> Result<(Vec<Event>, Vec<Problem>),
         }
     }
     let events = listed::<Service>(lists.services)
+        .chain(listed::<ServiceImport>(lists.imports))
         .chain(listed::<EndpointSlice>(lists.slices))
         .chain(listed::<Node>(lists.nodes))
+        .chain(listed::<ClusterProperty>(lists.properties))
         .collect();
     Ok((events, lists.problems))
 }
@@ -101,8 +106,10 @@ struct Lists<'a> {
     node: &'a str,
     names: Names,
     services: Vec<Event>,
+    imports: Vec<Event>,
     slices: Vec<Event>,
     nodes: Vec<Event>,
+    properties: Vec<Event>,
     problems: Vec<Problem>,
 }
 
@@ -130,10 +137,16 @@ impl Lists<'_> {
     fn object(&mut self, mut object: Value) -> serde_json::Result<()> {
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
         let kind = text(object.get("kind")).unwrap_or_default();
+        let name = text(object.pointer("/metadata/name")).unwrap_or_default();
         match kind.as_str() {
             "Service" => {
                 let (event, problems) = self.namespaced::<Service>(object)?;
                 self.services.push(event);
+                self.problems.extend(problems);
+            }
+            "ServiceImport" => {
+                let (event, problems) = self.namespaced::<ServiceImport>(object)?;
+                self.imports.push(event);
                 self.problems.extend(problems);
             }
             "EndpointSlice" => {
@@ -141,10 +154,16 @@ impl Lists<'_> {
                 self.slices.push(event);
                 self.problems.extend(problems);
             }
-            "Node" if text(object.pointer("/metadata/name")).as_deref() == Some(self.node) => {
-                let (event, problems) =
-                    applied(serde_json::from_value::<Node>(object)?, &mut self.names);
+            "Node" if name == self.node => {
+                let object = serde_json::from_value::<Node>(object)?;
+                let (event, problems) = applied(object, &mut self.names);
                 self.nodes.push(event);
+                self.problems.extend(problems);
+            }
+            "ClusterProperty" if name == CLUSTER_ID => {
+                let object = serde_json::from_value::<ClusterProperty>(object)?;
+                let (event, problems) = applied(object, &mut self.names);
+                self.properties.push(event);
                 self.problems.extend(problems);
             }
             // `List`, `ServiceList` and so on; the items of the latter do not name their kind.

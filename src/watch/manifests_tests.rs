@@ -25,8 +25,10 @@ fn summary(events: &[Event]) -> Vec<String> {
     for event in events {
         parts.push(match event {
             Event::Service(event) => change("services", event, |service| service.id.to_string()),
+            Event::Import(event) => change("imports", event, |service| service.id.to_string()),
             Event::Slice(event) => change("slices", event, |slice| slice.id.to_string()),
             Event::Node(event) => change("node", event, |node| format!("{:?}", node.zone)),
+            Event::ClusterId(event) => change("cluster", event, |id| format!("{:?}", id.get())),
         });
     }
     parts
@@ -58,6 +60,14 @@ fn files_and_directories_become_complete_lists() {
                 "metadata": {"name": "web-1", "namespace": "shop",
                              "labels": {"kubernetes.io/service-name": "web"}}}]}"#,
             ),
+            (
+                "d.yaml",
+                "kind: ServiceImport\nmetadata: {name: web, namespace: shop}\n\
+                 spec: {type: ClusterSetIP, ips: [10.112.0.1]}\n---\n\
+                 kind: ClusterProperty\nmetadata: {name: cluster.clusterset.k8s.io}\n\
+                 spec: {value: b}\n---\n\
+                 kind: ClusterProperty\nmetadata: {name: clusterset.k8s.io}\nspec: {value: c}\n",
+            ),
             ("ignored.txt", "no: [yaml"),
         ],
     );
@@ -79,11 +89,17 @@ fn files_and_directories_become_complete_lists() {
             "services:",
             "default/web",
             ".",
+            "imports:",
+            "shop/web@clusterset",
+            ".",
             "slices:",
             "shop/web-1",
             ".",
             "node:",
             "Some(\"a\")",
+            ".",
+            "cluster:",
+            "Some(\"b\")",
             ".",
         ]
     );
@@ -95,7 +111,7 @@ fn problems_name_the_object() {
     let (_, problems) = read(std::slice::from_ref(&directory), "east-1").unwrap();
     std::fs::remove_dir_all(directory).unwrap();
     assert_eq!(problems.len(), 1);
-    assert_eq!(problems[0].object, "default/web");
+    assert_eq!(problems[0].object.to_string(), "default/web");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Objects are decoded into slim types that keep only the fields used ([`objects`]), checked and
 //! turned into the words of the model ([`parse`]), and handed on at once: nothing is stored here.
 
+mod absence;
 mod client;
 mod event;
 mod kinds;
@@ -18,5 +19,5 @@ pub use client::{ClientError, client};
 pub use event::{Change, Event};
 pub use manifests::{ManifestError, read as read_manifests};
 pub use names::Names;
-pub use parse::Problem;
+pub use parse::{ObjectName, Problem};
 pub use stream::run;

@@ -75,6 +75,11 @@ pub fn status(error: &watcher::Error) -> Option<&Status> {
     }
 }
 
+/// A time and up to a quarter of it, left to chance, so that the agents of a cluster spread.
+pub fn spread(time: Duration) -> Duration {
+    time.mul_f64(1.0 + chance() / 4.0)
+}
+
 /// A random number from 0 to 1. The standard library's only source of chance is its hasher's key.
 fn chance() -> f64 {
     let bits = RandomState::new().hash_one(0_u8);

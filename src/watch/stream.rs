@@ -1,37 +1,59 @@
 //! The watches themselves: one per kind, each going on for ever.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future, pin_mut};
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client};
 use tracing::{debug, info, warn};
 
+use super::absence::{Absence, Refusal};
 use super::event::{Change, Event};
 use super::kinds::{Kind, applied};
 use super::names::Names;
-use super::objects::{EndpointSlice, Node, Service};
+use super::objects::{ClusterProperty, EndpointSlice, Node, Service, ServiceImport};
 use super::parse::Problem;
-use super::retry::{Retry, status};
+use super::retry::{Retry, spread, status};
 
 /// How long the API server lets a watch run, in seconds. A connection that died in silence is
 /// noticed at the latest 5 s after that.
 pub(super) const WATCH_SECONDS: u32 = 60;
 /// Objects per page where lists come in pages: a page is held in memory as a whole.
 const PAGE: u32 = 250;
+/// How often a kind is looked for that the cluster does not have.
+const LOOK: Duration = Duration::from_mins(1);
 /// Problems of one object that get a line in the log; the others are only counted.
 const LOGGED: usize = 3;
 
-/// Watches Services, `EndpointSlices` and the Node called `node`, and hands every change to
-/// `events` and every part of an object that has to be left out to `problems`.
+/// Watches Services, `ServiceImports`, `EndpointSlices`, the Node called `node` and the property
+/// that holds the cluster's id, and hands every change to `events` and every part of an object
+/// that has to be left out to `problems`.
 ///
 /// Never returns: whatever the API server does, it is asked again.
 pub async fn run(client: Client, node: &str, events: impl Fn(Event), problems: impl Fn(&Problem)) {
-    let sink = Sink { events, problems };
-    future::join3(
-        watch::<Service>(&client, node, &sink),
-        watch::<EndpointSlice>(&client, node, &sink),
-        watch::<Node>(&client, node, &sink),
+    run_looking(client, node, LOOK, events, problems).await;
+}
+
+/// The same with another time between looks for a kind that is not there.
+async fn run_looking(
+    client: Client,
+    node: &str,
+    look: Duration,
+    events: impl Fn(Event),
+    problems: impl Fn(&Problem),
+) {
+    let sink = Sink {
+        events,
+        problems,
+        look,
+    };
+    // Each on the heap: together they are too large to be moved about.
+    future::join5(
+        Box::pin(watch::<Service>(&client, node, &sink)),
+        Box::pin(watch::<ServiceImport>(&client, node, &sink)),
+        Box::pin(watch::<EndpointSlice>(&client, node, &sink)),
+        Box::pin(watch::<Node>(&client, node, &sink)),
+        Box::pin(watch::<ClusterProperty>(&client, node, &sink)),
     )
     .await;
 }
@@ -40,6 +62,7 @@ pub async fn run(client: Client, node: &str, events: impl Fn(Event), problems: i
 struct Sink<E, P> {
     events: E,
     problems: P,
+    look: Duration,
 }
 
 /// How the full list is had.
@@ -51,35 +74,101 @@ enum Listing {
     Paged,
 }
 
+/// What is remembered from one watch of a kind to the next.
+struct Progress {
+    names: Names,
+    retry: Retry,
+    listing: Listing,
+    absence: Absence,
+}
+
+/// Why a watch is over.
+enum End {
+    /// It has to be started in this way.
+    Anew(Listing),
+    /// The cluster is without the kind, or seems so.
+    Refused(Refusal),
+}
+
 async fn watch<K: Kind>(
     client: &Client,
     node: &str,
     sink: &Sink<impl Fn(Event), impl Fn(&Problem)>,
 ) {
-    let api = Api::<K>::all(client.clone());
-    let mut names = Names::default();
-    let mut retry = Retry::default();
-    let mut listing = Listing::Streamed;
+    let mut progress = Progress {
+        names: Names::default(),
+        retry: Retry::default(),
+        listing: Listing::Streamed,
+        absence: Absence::default(),
+    };
     loop {
-        let selection = K::selection(node).timeout(WATCH_SECONDS);
-        let config = match listing {
-            Listing::Streamed => selection.streaming_lists(),
-            Listing::Paged => selection.page_size(PAGE),
-        };
-        listing = follow(&api, config, listing, &mut names, &mut retry, sink).await;
+        let mut refusal = Refusal::NotServed;
+        for version in K::VERSIONS {
+            let api = Api::<K>::all_with(client.clone(), version);
+            refusal = attend(&api, node, &mut progress, sink).await;
+            // What is allowed is so in all versions.
+            if refusal == Refusal::Forbidden {
+                break;
+            }
+        }
+        let verdict = progress.absence.refused(refusal);
+        if verdict.is_news {
+            tell_absence(K::NAME, refusal, sink.look);
+        }
+        if verdict.is_empty {
+            (sink.events)(K::event(Change::Listing));
+            (sink.events)(K::event(Change::Listed));
+        }
+        // An API server that is starting may forbid everything until it knows its roles.
+        let soon = verdict.is_news && refusal == Refusal::Forbidden;
+        let look = if soon { sink.look / 12 } else { sink.look };
+        tokio::time::sleep(spread(look)).await;
     }
 }
 
-/// Follows one watch until it has to be started in another way, which is returned.
+fn tell_absence(kind: &str, refusal: Refusal, look: Duration) {
+    match refusal {
+        Refusal::NotServed => {
+            info!(kind, look_again = ?look, "this cluster has no such kind and does without");
+        }
+        Refusal::Forbidden => warn!(
+            kind,
+            look_again = ?look,
+            "the agent may not list and watch these, and does without; \
+             apply the ClusterRole of daemonset/rbac.yaml"
+        ),
+    }
+}
+
+/// Follows one watch after the other for as long as the kind is served.
+async fn attend<K: Kind>(
+    api: &Api<K>,
+    node: &str,
+    progress: &mut Progress,
+    sink: &Sink<impl Fn(Event), impl Fn(&Problem)>,
+) -> Refusal {
+    loop {
+        let selection = K::selection(node).timeout(WATCH_SECONDS);
+        let config = match progress.listing {
+            Listing::Streamed => selection.streaming_lists(),
+            Listing::Paged => selection.page_size(PAGE),
+        };
+        match follow(api, config, progress, sink).await {
+            End::Anew(listing) => progress.listing = listing,
+            End::Refused(refusal) => return refusal,
+        }
+    }
+}
+
+/// Follows one watch to its end.
 async fn follow<K: Kind>(
     api: &Api<K>,
     config: watcher::Config,
-    listing: Listing,
-    names: &mut Names,
-    retry: &mut Retry,
+    progress: &mut Progress,
     sink: &Sink<impl Fn(Event), impl Fn(&Problem)>,
-) -> Listing {
-    let kind = K::kind(&());
+) -> End {
+    let kind = K::NAME;
+    let listing = progress.listing;
     let stream = watcher(api.clone(), config);
     pin_mut!(stream);
     let mut unfinished = false;
@@ -87,48 +176,62 @@ async fn follow<K: Kind>(
         let event = match next {
             Ok(event) => event,
             Err(error) => {
-                let wait = retry.failed(&error, Instant::now());
                 let code = status(&error).map(|status| status.code);
+                let refusal = code.and_then(Refusal::of).filter(|_| K::OPTIONAL);
+                if let Some(refusal) = refusal {
+                    debug!(kind, "{}", brief(&error));
+                    return End::Refused(refusal);
+                }
+                let wait = progress.retry.failed(&error, Instant::now());
                 if listing == Listing::Streamed && matches!(code, Some(400 | 422)) {
-                    info!(%kind, "the API server does not stream lists; asking for pages");
-                    return Listing::Paged;
+                    info!(
+                        kind,
+                        "the API server does not stream lists; asking for pages"
+                    );
+                    return End::Anew(Listing::Paged);
                 }
                 if wait.tell {
-                    warn!(%kind, retry_in = ?wait.duration, "{}", brief(&error));
+                    warn!(kind, retry_in = ?wait.duration, "{}", brief(&error));
                 } else {
-                    debug!(%kind, retry_in = ?wait.duration, "{}", brief(&error));
+                    debug!(kind, retry_in = ?wait.duration, "{}", brief(&error));
                 }
                 tokio::time::sleep(wait.duration).await;
                 // The watcher goes back to the list for a 410 within a watch, but not for one in
                 // answer to its start.
                 if code == Some(410) && matches!(error, watcher::Error::WatchStartFailed(_)) {
-                    return listing;
+                    return End::Anew(listing);
                 }
                 continue;
             }
         };
         // A list begins before the API server has answered, so its beginning proves nothing.
         if !matches!(event, watcher::Event::Init) {
-            retry.succeeded();
+            progress.retry.succeeded();
         }
         let change = match event {
             watcher::Event::Init => {
                 // An API server that knows nothing of streamed lists never says that one is
                 // complete.
                 if unfinished && listing == Listing::Streamed {
-                    info!(%kind, "the API server did not complete a streamed list; asking for pages");
-                    return Listing::Paged;
+                    info!(
+                        kind,
+                        "the API server did not complete a streamed list; asking for pages"
+                    );
+                    return End::Anew(Listing::Paged);
                 }
                 unfinished = true;
                 Change::Listing
             }
             watcher::Event::InitDone => {
                 unfinished = false;
+                if progress.absence.listed() {
+                    info!(kind, "this cluster has the kind now");
+                }
                 Change::Listed
             }
-            watcher::Event::Delete(object) => Change::Delete(object.id(names)),
+            watcher::Event::Delete(object) => Change::Delete(object.id(&mut progress.names)),
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
-                let (event, problems) = applied(object, names);
+                let (event, problems) = applied(object, &mut progress.names);
                 report(&problems, &sink.problems);
                 (sink.events)(event);
                 continue;
@@ -136,7 +239,7 @@ async fn follow<K: Kind>(
         };
         (sink.events)(K::event(change));
     }
-    listing
+    End::Anew(listing)
 }
 
 fn report(problems: &[Problem], sink: impl Fn(&Problem)) {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod bed;
+mod faults;
 mod objects;
 mod restart;
 mod routing;
@@ -21,10 +22,16 @@ fn main() -> ExitCode {
             routing::sctp_is_routed,
             restart::killed_in_the_middle_of_a_large_sync_it_converges_and_cuts_no_connection,
             restart::connections_outlive_the_agent_and_a_removed_endpoint,
+            restart::draining_connections_of_a_service_without_endpoints_outlive_a_restart,
+            restart::what_another_program_changed_is_put_right_by_a_restart,
             restart::while_the_api_server_is_gone_the_last_state_serves,
             objects::malformed_objects_are_named_and_counted_and_the_rest_works_on,
             objects::cleanup_takes_out_what_is_ours_and_nothing_else,
             objects::strangers_in_the_kernel_are_left_alone,
+            faults::a_refused_virtual_address_stops_no_other_service,
+            faults::on_a_node_without_ipv6_services_are_served_over_ipv4,
+            faults::a_refused_endpoint_stops_no_other,
+            faults::a_link_that_somebody_deletes_comes_back_with_the_next_service,
             audit::the_agent_never_executes_anything,
             audit::the_cluster_role_is_no_wider_than_what_the_agent_asks_for,
         ],

@@ -1,4 +1,4 @@
-//! What the agent makes of objects, and what it leaves alone.
+//! What the agent makes of objects, and what it leaves alone, with `ip` and `nft` as the judges.
 
 use anyhow::{Context, Result, ensure};
 use lab::traffic::Protocol;
@@ -73,12 +73,24 @@ pub fn cleanup_takes_out_what_is_ours_and_nothing_else() -> Result<()> {
         mark: 7,
     };
     let binary = std::env::var("SPILLWAY_BIN").context("SPILLWAY_BIN is not set")?;
-    let (output, left) = bed.node()?.netns().enter(|| -> Result<_> {
+    let (output, left, neighbour) = bed.node()?.netns().enter(|| -> Result<_> {
         let mut ipvs = Client::connect()?;
         ipvs.submit(&[Command::NewService(Service::new(stranger, Name::RR))])?;
+        let neighbour = Neighbour::moves_in()?;
+        let ours = tool("nft list tables")? + &tool("ip link show")?;
+        ensure!(
+            ours.contains("table inet spillway") && ours.contains("kube-ipvs0"),
+            "{ours}"
+        );
         let output = std::process::Command::new(binary).arg("cleanup").output()?;
-        Ok((output, ipvs.services()?))
+        let found = tool("nft list tables")? + &tool("ip link show")?;
+        ensure!(
+            !found.contains("spillway") && !found.contains("kube-ipvs0"),
+            "left is {found}"
+        );
+        Ok((output, ipvs.services()?, neighbour.is_as_it_was()?))
     })??;
+    ensure!(neighbour, "the neighbour's things are not as they were");
     let said = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{said}");
@@ -113,6 +125,7 @@ pub fn strangers_in_the_kernel_are_left_alone() -> Result<()> {
     bed.node()?
         .netns()
         .enter(|| -> Result<()> { Ok(Client::connect()?.submit(&add)?) })??;
+    let neighbour = bed.node()?.netns().enter(Neighbour::moves_in)??;
     bed.web(&bed.pods)?;
     if let Some(agent) = bed.agent.take() {
         agent.terminate()?;
@@ -128,5 +141,47 @@ pub fn strangers_in_the_kernel_are_left_alone() -> Result<()> {
         left.len() == 2 && strangers.iter().all(|key| left.contains(key)),
         "left are {left:?}"
     );
+    ensure!(
+        bed.node()?.netns().enter(|| neighbour.is_as_it_was())??,
+        "the neighbour's things are not as they were"
+    );
     Ok(())
+}
+
+/// Another program's nftables table, link and address, as the tools show them.
+struct Neighbour(String);
+
+impl Neighbour {
+    fn moves_in() -> Result<Self> {
+        for command in [
+            "nft add table inet neighbour",
+            "nft add set inet neighbour services_v4 { type ipv4_addr; }",
+            "nft add element inet neighbour services_v4 { 192.0.2.9 }",
+            "ip link add neighbour type dummy",
+            "ip address add 192.0.2.9/32 dev neighbour",
+            "ip address add 2001:db8::9/128 dev neighbour nodad",
+        ] {
+            tool(command)?;
+        }
+        Self::shown().map(Self)
+    }
+
+    fn shown() -> Result<String> {
+        let table = tool("nft list table inet neighbour")?;
+        Ok(table + &tool("ip address show dev neighbour")?)
+    }
+
+    fn is_as_it_was(&self) -> Result<bool> {
+        Ok(Self::shown()? == self.0)
+    }
+}
+
+/// What a command says; no argument may hold a blank.
+fn tool(command: &str) -> Result<String> {
+    let mut words = command.split(' ');
+    let program = words.next().context("a program")?;
+    let output = std::process::Command::new(program).args(words).output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command}: {error}");
+    Ok(String::from_utf8(output.stdout)?)
 }

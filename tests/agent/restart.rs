@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use lab::traffic::Protocol;
-use lab::world::{Place, objects};
-use spillway::kernel::ipvs::Client;
+use lab::traffic::{Failure, Protocol};
+use lab::world::{Place, Pod, objects};
+use spillway::kernel::ipvs::{Client, Command, Destination, Forwarding, ServiceFlags};
 use spillway::kernel::mark::MarkRange;
 use spillway::kernel::nft::Base;
 use spillway::model::ServiceId;
@@ -56,7 +56,8 @@ fn programmed(bed: &Bed) -> Result<usize> {
         .enter(|| -> Result<usize> { Ok(Client::connect()?.services()?.len()) })?
 }
 
-/// Plans the API server's objects anew and counts what the kernel would have to be told.
+/// Plans the API server's objects anew and counts what the kernel would have to be told: commands,
+/// transactions, and addresses that are missing or left over.
 fn what_a_fresh_plan_would_change(bed: &Bed) -> Result<Sent> {
     let api = bed.cluster()?.api();
     let mut file = tempfile::Builder::new().suffix(".json").tempfile()?;
@@ -141,6 +142,71 @@ pub fn connections_outlive_the_agent_and_a_removed_endpoint() -> Result<()> {
         "most were the near pod's: {spread}"
     );
     Ok(())
+}
+
+pub fn draining_connections_of_a_service_without_endpoints_outlive_a_restart() -> Result<()> {
+    let mut bed = Bed::start()?;
+    let web = bed.web(&bed.pods)?;
+    let all: Vec<_> = bed.pods.iter().collect();
+    until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all)?;
+    let mut held = bed.client.hold(web.v4(80), 30, 10)?;
+    let none: &[Pod] = &[];
+    bed.cluster()?.set_endpoints(&web, none)?;
+    until("it refuses", || {
+        Ok(bed.client.connect_tcp(web.v4(80)).err() == Some(Failure::Refused))
+    })?;
+    let spread = held.ping();
+    ensure!(spread.answered() == 30, "before the restart: {spread}");
+
+    bed.agent.take().context("an agent")?.terminate()?;
+    bed.agent = Some(bed.world.agent("east-1")?);
+    bed.agent()?.wait_ready()?;
+    let spread = held.ping();
+    ensure!(spread.answered() == 30, "after the restart: {spread}");
+    Ok(())
+}
+
+pub fn what_another_program_changed_is_put_right_by_a_restart() -> Result<()> {
+    let mut bed = Bed::start()?;
+    let web = bed.web(&bed.pods)?;
+    let all: Vec<_> = bed.pods.iter().collect();
+    until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all)?;
+    bed.agent.take().context("an agent")?.terminate()?;
+    bed.node()?.netns().enter(|| -> Result<()> {
+        let mut ipvs = Client::connect()?;
+        let mut commands = Vec::new();
+        for entry in ipvs.services()? {
+            let mut service = entry.service;
+            service.flags |= ServiceFlags::PERSISTENT;
+            service.timeout_seconds = 600;
+            commands.push(Command::SetService(service));
+            for real in ipvs.destinations(&service.key)? {
+                let changed = Destination {
+                    forwarding: Forwarding::DirectRoute,
+                    upper_threshold: 1,
+                    ..real.destination
+                };
+                commands.push(Command::SetDestination(service.key, changed));
+            }
+        }
+        Ok(ipvs.submit(&commands)?)
+    })??;
+
+    bed.agent = Some(bed.world.agent("east-1")?);
+    bed.agent()?.wait_ready()?;
+    bed.node()?.netns().enter(|| -> Result<()> {
+        let mut ipvs = Client::connect()?;
+        for entry in ipvs.services()? {
+            let service = entry.service;
+            ensure!(service.flags == ServiceFlags::empty(), "{service:?}");
+            for real in ipvs.destinations(&service.key)? {
+                let real = real.destination;
+                let right = real.forwarding == Forwarding::Masquerade && real.upper_threshold == 0;
+                ensure!(right, "{real:?}");
+            }
+        }
+        Ok(())
+    })?
 }
 
 pub fn while_the_api_server_is_gone_the_last_state_serves() -> Result<()> {

@@ -116,12 +116,11 @@ pub fn services_come_back_as_they_were_asked_for() -> Result<()> {
         "{:#?}",
         services(&mut client)?
     );
-    ensure!(
-        client
-            .services()?
-            .iter()
-            .all(|it| it.stats == Stats::default())
-    );
+    for entry in client.services()? {
+        ensure!(entry.stats == Stats::default());
+        ensure!(client.service(&entry.service.key)? == Some(entry));
+    }
+    ensure!(client.service(&mark(9))?.is_none());
     Ok(())
 }
 

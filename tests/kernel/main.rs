@@ -41,6 +41,7 @@ fn main() -> ExitCode {
             nft::taking_over_replaces_the_chains_and_keeps_the_elements,
             nft::taking_over_after_a_change_of_the_mark_range_empties_the_maps,
             nft::an_element_that_is_not_ours_is_reported,
+            nft::a_transaction_that_is_refused_as_such_says_so_at_once,
             nft::twenty_thousand_elements_are_one_transaction,
             nft::deleting_needs_no_table,
             nft::a_masquerade_bit_within_the_prefix_of_the_marks_is_refused,

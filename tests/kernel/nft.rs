@@ -7,11 +7,13 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use netlink_sys::protocols::NETLINK_NETFILTER;
 use spillway::kernel::mark::{Mark, MarkRange};
 use spillway::kernel::nft::{Action, Base, Element, Error, Table, Transaction};
+use spillway::kernel::socket::Socket;
 use spillway::model::{Family, Protocol};
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
@@ -99,10 +101,10 @@ pub fn a_refused_element_is_named_and_nothing_changes() -> Result<()> {
         Err(Error::Element {
             action: Action::Add,
             element,
-            source,
+            cause,
         }) => {
             ensure!(element == clash);
-            ensure!(source.kind() == ErrorKind::AlreadyExists, "{source}");
+            ensure!(cause.kind() == ErrorKind::AlreadyExists, "{cause}");
         }
         other => bail!("{other:?}"),
     }
@@ -116,10 +118,10 @@ pub fn a_refused_element_is_named_and_nothing_changes() -> Result<()> {
         Err(Error::Element {
             action: Action::Remove,
             element,
-            source,
+            cause,
         }) => {
             ensure!(element == absent);
-            ensure!(source.kind() == ErrorKind::NotFound, "{source}");
+            ensure!(cause.kind() == ErrorKind::NotFound, "{cause}");
         }
         other => bail!("{other:?}"),
     }
@@ -160,6 +162,33 @@ pub fn an_element_that_is_not_ours_is_reported() -> Result<()> {
         table.elements(),
         Err(Error::Foreign("services_v4"))
     ));
+    Ok(())
+}
+
+/// A batch for another generation of the ruleset than the running one.
+pub fn a_transaction_that_is_refused_as_such_says_so_at_once() -> Result<()> {
+    Table::open(&base())?;
+    let mut socket = Socket::open(NETLINK_NETFILTER)?;
+    let (begin, end) = (socket.next_sequence(), socket.next_sequence());
+    // A netlink header, `struct nfgenmsg` for subsystem 10, and for the begin NFNL_BATCH_GENID.
+    let message = |kind: u16, sequence: u32, attributes: &[u8]| {
+        let length = u32::try_from(20 + attributes.len()).unwrap_or(0);
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend([kind.to_ne_bytes(), 1_u16.to_ne_bytes()].concat());
+        bytes.extend(sequence.to_ne_bytes());
+        bytes.extend([0, 0, 0, 0, 0, 0, 0, 10]);
+        bytes.extend(attributes);
+        bytes
+    };
+    let generation = [&8_u16.to_ne_bytes()[..], &1_u16.to_ne_bytes(), &[0xff; 4]].concat();
+    let batch = [message(0x10, begin, &generation), message(0x11, end, &[])].concat();
+    let start = Instant::now();
+    let refusals = socket.transact(&batch, begin, end)?;
+    let [refusal] = refusals[..] else {
+        bail!("{refusals:?}");
+    };
+    ensure!(refusal.sequence == begin, "{refusal:?}");
+    ensure!(start.elapsed() < Duration::from_secs(20), "it waited");
     Ok(())
 }
 

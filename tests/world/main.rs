@@ -4,6 +4,7 @@
 mod agent;
 mod client;
 mod ipvs;
+mod load;
 mod network;
 mod objects;
 
@@ -24,6 +25,9 @@ fn main() -> ExitCode {
             client::udp_answers_come_from_the_chosen_source_port,
             client::a_thousand_clients_are_counted_in_seconds,
             ipvs::a_virtual_server_spreads_connections_over_pods_on_all_nodes,
+            load::held_connections_and_flows_are_counted_exactly,
+            load::a_schedule_is_followed_recorded_judged_and_drawn,
+            load::a_cut_connection_is_recorded_and_replaced,
             objects::a_published_service_is_in_its_own_cluster_only,
             agent::an_agent_runs_as_the_manifests_say,
             agent::an_agent_ends_as_told,

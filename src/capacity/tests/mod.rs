@@ -50,6 +50,7 @@ fn real(rank: u8, number: usize, capacity: Capacity) -> RealServer {
         ip,
         port,
         level: Level::ALL[usize::from(rank).min(3)],
+        local: false,
         cluster: None,
         rank,
         capacity,

@@ -90,6 +90,23 @@ impl Client {
         })
     }
 
+    /// One service, if there is one with this key.
+    pub fn service(&mut self, key: &ServiceKey) -> Result<Option<ServiceEntry>, Error> {
+        let request = Message {
+            operation: Operation::GetService,
+            attributes: about(key),
+        };
+        let read = |reply: Attributes| {
+            let service = required(reply.service, "service")?;
+            ServiceEntry::parse(&service).map(Some)
+        };
+        match self.query("a service", NLM_F_ACK, &request, read) {
+            Ok(answers) => Ok(answers.into_iter().next()),
+            Err(Error::Query { cause, .. }) if is(&cause, Errno::ESRCH) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The destinations of a service, the last added first; none if there is no such service.
     pub fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Error> {
         let request = Message {
@@ -130,7 +147,7 @@ impl Client {
         let answers = self.query(what, NLM_F_ACK, &request, |reply| Ok(Some(read(reply))))?;
         let none = || Error::Query {
             what,
-            source: io::ErrorKind::UnexpectedEof.into(),
+            cause: io::ErrorKind::UnexpectedEof.into(),
         };
         answers.into_iter().next().ok_or_else(none)
     }
@@ -156,8 +173,8 @@ impl Client {
             });
             match asked {
                 Ok(()) => return Ok(answers),
-                Err(error) if interrupted(&error) && attempts < DUMP_ATTEMPTS => attempts += 1,
-                Err(source) => return Err(Error::Query { what, source }),
+                Err(error) if is(&error, Errno::EINTR) && attempts < DUMP_ATTEMPTS => attempts += 1,
+                Err(cause) => return Err(Error::Query { what, cause }),
             }
         }
     }
@@ -174,8 +191,8 @@ fn invalid(error: DecodeError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-fn interrupted(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(Errno::EINTR as i32)
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno as i32)
 }
 
 /// The failures among the commands `indices`, which went out as one batch with consecutive

@@ -1,6 +1,7 @@
 //! What can be asked of the kernel to change.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use super::wire::{Attributes, DestinationAttributes, Message, Operation, ServiceAttributes};
 use super::{Destination, Service, ServiceKey, Timeouts};
@@ -28,6 +29,26 @@ pub enum Command {
     Flush,
     /// Set the time-outs.
     SetConfig(Timeouts),
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let real = |it: &Destination| SocketAddr::new(it.ip, it.port);
+        match self {
+            Self::NewService(service) => write!(f, "add {}", service.key),
+            Self::SetService(service) => write!(f, "edit {}", service.key),
+            Self::DelService(key) => write!(f, "delete {key}"),
+            Self::NewDestination(key, it) => write!(f, "add {} to {key}", real(it)),
+            Self::SetDestination(key, it) => write!(f, "edit {} of {key}", real(it)),
+            Self::DelDestination(key, ip, port) => {
+                write!(f, "delete {} of {key}", SocketAddr::new(*ip, *port))
+            }
+            Self::Zero(Some(key)) => write!(f, "zero the counters of {key}"),
+            Self::Zero(None) => f.write_str("zero all counters"),
+            Self::Flush => f.write_str("delete all services"),
+            Self::SetConfig(_) => f.write_str("set the time-outs"),
+        }
+    }
 }
 
 impl From<&Command> for Message<Attributes> {

@@ -1,4 +1,5 @@
-//! What can go wrong between here and the kernel.
+//! What can go wrong between here and the kernel. The texts are whole: they end with the cause,
+//! which is therefore no `source` to be printed after them.
 
 use std::io;
 
@@ -11,15 +12,15 @@ pub enum Error {
     #[error("this kernel has no IPVS: load its module ip_vs (`modprobe ip_vs`)")]
     Missing,
     /// No socket could be had.
-    #[error("could not open a netlink socket")]
-    Open(#[source] io::Error),
+    #[error("could not open a netlink socket: {0}")]
+    Open(io::Error),
     /// A question was refused, or its answer was lost or not understood.
-    #[error("could not read {what} of IPVS")]
+    #[error("could not read {what} of IPVS: {cause}")]
     Query {
         /// What was asked for.
         what: &'static str,
         /// The kernel's or the socket's error.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -30,8 +31,8 @@ pub enum SubmitError {
     #[error(transparent)]
     Failed(#[from] Failures),
     /// The socket broke: it is unknown which commands took effect.
-    #[error("the netlink socket to IPVS broke")]
-    Socket(#[source] io::Error),
+    #[error("the netlink socket to IPVS broke: {0}")]
+    Socket(io::Error),
 }
 
 /// The commands that failed, in their order; the others took effect. Never empty.

@@ -34,9 +34,9 @@ pub fn resolve(socket: &mut Socket) -> Result<u16, Error> {
         id = id.or(family_id(reply));
         Ok(())
     });
-    let unclear = |source| Error::Query {
+    let unclear = |cause| Error::Query {
         what: "the family number",
-        source,
+        cause,
     };
     match asked {
         Ok(()) => id.ok_or_else(|| unclear(io::ErrorKind::InvalidData.into())),

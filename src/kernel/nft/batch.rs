@@ -71,7 +71,9 @@ impl Batch {
             control(ControlMessage::BatchEnd),
         );
         socket.reserve(self.bytes.len()).map_err(Refused::Whole)?;
-        let refusals = socket.exchange(&self.bytes, last).map_err(Refused::Whole)?;
+        let refusals = socket
+            .transact(&self.bytes, self.begin, last)
+            .map_err(Refused::Whole)?;
         let index = |refusal: &Refusal| self.requests.iter().position(|&it| it == refusal.sequence);
         let request = refusals.iter().find_map(|it| Some((index(it)?, it)));
         // A refusal of the transaction as such comes under the number of its begin.

@@ -189,10 +189,12 @@ fn look_up(map: Set, find: impl Fn(Rule, &str) -> Rule) -> [Rule; 2] {
     .map(|rule| rule.set_found_mark().goto(MARKED))
 }
 
-/// `marked`: two marks are not for IPVS but verdicts.
+/// `marked`: marks that are not for IPVS but verdicts.
 fn marked(base: &Base) -> Vec<Rule> {
     vec![
-        Rule::new().mark(base.marks.reject().value()).goto(REFUSE),
+        Rule::new()
+            .mark_under(base.marks.refusal_mask(), base.marks.refusals())
+            .goto(REFUSE),
         Rule::new().mark(base.marks.drop().value()).next(Next::Drop),
     ]
 }

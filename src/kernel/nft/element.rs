@@ -312,7 +312,7 @@ mod tests {
             ip: [10, 96, 0, 1].into(),
             protocol: Protocol::Tcp,
             port: NonZeroU16::MIN,
-            mark: MarkRange::default().reject(),
+            mark: MarkRange::default().drop(),
         }];
         let value = 0x0200_0000_u32.to_ne_bytes();
         let read = Element::decode(

@@ -1,4 +1,5 @@
-//! What can go wrong with the table.
+//! What can go wrong with the table. The texts are whole: they hold the cause, which is therefore no
+//! `source` to be printed after them.
 
 use std::fmt;
 use std::io;
@@ -18,10 +19,10 @@ pub enum Error {
     #[error(
         "nftables does not answer (it needs the kernel module nf_tables and the capability NET_ADMIN): {0}"
     )]
-    Unavailable(#[source] io::Error),
+    Unavailable(io::Error),
     /// The kernel refused a part of the table.
     #[error(
-        "the kernel refused {subject} of table inet {TABLE}: {source}{}",
+        "the kernel refused {subject} of table inet {TABLE}: {cause}{}",
         Needs(modules)
     )]
     Refused {
@@ -30,10 +31,10 @@ pub enum Error {
         /// The kernel modules that it needs besides `nf_tables`.
         modules: Vec<&'static str>,
         /// The kernel's error.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The kernel refused to add or remove an element, so nothing was changed.
-    #[error("the kernel refused to {action} the {element} in table inet {TABLE}: {source}")]
+    #[error("the kernel refused to {action} the {element} in table inet {TABLE}: {cause}")]
     Element {
         /// What was to be done.
         action: Action,
@@ -41,22 +42,22 @@ pub enum Error {
         element: Element,
         /// The kernel's error: `ENOENT` if the element to remove is not there, `EEXIST` if the one
         /// to add is there with another mark.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A set holds something that is not ours.
     #[error("set {0} of table inet {TABLE} holds an element that is not Spillway's")]
     Foreign(&'static str),
     /// A set could not be read.
-    #[error("set {set} of table inet {TABLE} cannot be read: {source}")]
+    #[error("set {set} of table inet {TABLE} cannot be read: {cause}")]
     Read {
         /// Its name.
         set: &'static str,
         /// The kernel's error: `ENOENT` if somebody deleted the table.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The exchange with the kernel failed.
     #[error("nftables transaction failed: {0}")]
-    Transaction(#[source] io::Error),
+    Transaction(io::Error),
 }
 
 /// The end of a message that names missing modules.

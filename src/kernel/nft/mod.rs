@@ -12,7 +12,7 @@
 //!   sets the mark that the maps have for them. IPVS finds the virtual server by the mark. So a
 //!   service goes live and dark with its map element, in one atomic step, and all addresses of a
 //!   service port share one virtual server.
-//! - `marked` carries out the marks that are verdicts: [`MarkRange::reject`] and
+//! - `marked` carries out the marks that are verdicts: those that are [`MarkRange::refusing`], and
 //!   [`MarkRange::drop`].
 //! - `sent_on` puts back the mark that the packet had before and decides about masquerading;
 //!   `input_after` and `output_after` do the former for packets that stay on the node. So a mark of

@@ -48,7 +48,7 @@ impl Table {
         for set in Set::ALL {
             match table.read(set) {
                 Err(Error::Foreign(_)) => requests.push(schema::flush(set)),
-                Err(Error::Read { source, .. }) if is(&source, Errno::ENOENT) => {}
+                Err(Error::Read { cause, .. }) if is(&cause, Errno::ENOENT) => {}
                 read => drop(read?),
             }
         }
@@ -66,7 +66,7 @@ impl Table {
     pub fn delete() -> Result<(), Error> {
         let mut socket = Socket::open(NETLINK_NETFILTER).map_err(Error::Unavailable)?;
         match run(&mut socket, vec![schema::delete_table()]) {
-            Err(Error::Refused { source, .. }) if is(&source, Errno::ENOENT) => Ok(()),
+            Err(Error::Refused { cause, .. }) if is(&cause, Errno::ENOENT) => Ok(()),
             result => result,
         }
     }
@@ -83,7 +83,7 @@ impl Table {
     fn read(&mut self, set: Set) -> Result<Vec<Element>, Error> {
         let name = set.name();
         dump::entries(&mut self.socket, set)
-            .map_err(|source| Error::Read { set: name, source })?
+            .map_err(|cause| Error::Read { set: name, cause })?
             .into_iter()
             .map(|(key, value)| {
                 Element::decode(set, &key, value.as_deref(), self.marks).ok_or(Error::Foreign(name))
@@ -124,15 +124,15 @@ impl Table {
         batch
             .commit(&mut self.socket)
             .map_err(|refused| match refused {
-                Refused::Request(index, source) => {
+                Refused::Request(index, cause) => {
                     let (action, element) = firsts[index];
                     Error::Element {
                         action,
                         element,
-                        source,
+                        cause,
                     }
                 }
-                Refused::Whole(source) => Error::Transaction(source),
+                Refused::Whole(cause) => Error::Transaction(cause),
             })
     }
 }
@@ -171,15 +171,15 @@ fn run(socket: &mut Socket, requests: Vec<Request>) -> Result<(), Error> {
         subjects.push((request.subject, request.modules));
     }
     batch.commit(socket).map_err(|refused| match refused {
-        Refused::Request(index, source) => {
+        Refused::Request(index, cause) => {
             let (subject, modules) = subjects.swap_remove(index);
             Error::Refused {
                 subject,
                 modules,
-                source,
+                cause,
             }
         }
-        Refused::Whole(source) => Error::Transaction(source),
+        Refused::Whole(cause) => Error::Transaction(cause),
     })
 }
 

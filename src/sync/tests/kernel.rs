@@ -11,6 +11,7 @@ use crate::kernel::ipvs::{
     Cause, Command, Destination, DestinationEntry, Failure, Service, ServiceEntry, ServiceKey,
     Stats,
 };
+use crate::kernel::link::Refused;
 use crate::kernel::nft::{Element, Transaction};
 use crate::sync::{Platform, Trouble};
 
@@ -29,11 +30,21 @@ pub struct State {
     pub log: Vec<String>,
     /// Commands whose text holds one of these are refused.
     pub refuse: Vec<String>,
+    /// These addresses are refused.
+    pub refuse_addresses: BTreeSet<IpAddr>,
+    /// The link is gone, so that no address can be added or removed.
+    pub unlinked: bool,
     /// All transactions fail.
     pub refuse_transactions: bool,
 }
 
 impl Kernel {
+    /// Somebody deletes the link with its addresses.
+    pub fn unlink(&self) {
+        self.state().unlinked = true;
+        self.state().addresses.clear();
+    }
+
     pub fn state(&self) -> std::cell::RefMut<'_, State> {
         self.0.borrow_mut()
     }
@@ -107,6 +118,13 @@ impl State {
     }
 }
 
+fn entry((service, _): &(Service, Vec<Destination>)) -> ServiceEntry {
+    ServiceEntry {
+        service: *service,
+        stats: Stats::default(),
+    }
+}
+
 fn same(real: &Destination, ip: IpAddr, port: u16) -> bool {
     real.ip == ip && real.port == port
 }
@@ -125,12 +143,11 @@ impl Platform for Kernel {
     }
 
     fn services(&mut self) -> Result<Vec<ServiceEntry>, Trouble> {
-        let state = self.state();
-        let entry = |(service, _): &(Service, _)| ServiceEntry {
-            service: *service,
-            stats: Stats::default(),
-        };
-        Ok(state.services.values().map(entry).collect())
+        Ok(self.state().services.values().map(entry).collect())
+    }
+
+    fn service(&mut self, key: &ServiceKey) -> Result<Option<ServiceEntry>, Trouble> {
+        Ok(self.state().services.get(key).map(entry))
     }
 
     fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Trouble> {
@@ -149,20 +166,34 @@ impl Platform for Kernel {
     }
 
     fn addresses(&mut self) -> Result<Vec<IpAddr>, Trouble> {
+        self.state().unlinked = false;
         Ok(self.state().addresses.iter().copied().collect())
     }
 
-    fn bind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble> {
+    fn bind(&mut self, addresses: &[IpAddr]) -> Result<Vec<Refused>, Trouble> {
         let mut state = self.state();
+        if state.unlinked {
+            return Err(Errno::ENODEV.into());
+        }
+        let (refused, bound): (Vec<IpAddr>, Vec<IpAddr>) = addresses
+            .iter()
+            .partition(|ip| state.refuse_addresses.contains(ip));
         state
             .log
-            .extend(addresses.iter().map(|ip| format!("bind {ip}")));
-        state.addresses.extend(addresses);
-        Ok(())
+            .extend(bound.iter().map(|ip| format!("bind {ip}")));
+        state.addresses.extend(bound);
+        let refused = refused.into_iter().map(|ip| Refused {
+            ip,
+            cause: Errno::EINVAL.into(),
+        });
+        Ok(refused.collect())
     }
 
     fn unbind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble> {
         let mut state = self.state();
+        if state.unlinked {
+            return Err(Errno::ENODEV.into());
+        }
         state
             .log
             .extend(addresses.iter().map(|ip| format!("unbind {ip}")));

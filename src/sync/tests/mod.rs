@@ -1,3 +1,4 @@
+mod faults;
 mod kernel;
 mod property;
 
@@ -233,13 +234,12 @@ fn a_removed_udp_endpoint_goes_at_once() {
 #[test]
 fn without_endpoints_connections_are_refused_and_with_the_first_they_are_served() {
     let mut bed = Bed::new();
-    let reject = MarkRange::default().reject();
+    let range = MarkRange::default();
     let refused = |bed: &Bed| {
         let state = bed.kernel.state();
-        state
-            .elements
-            .iter()
-            .any(|element| matches!(element, Element::Service { mark, .. } if *mark == reject))
+        state.elements.iter().any(
+            |element| matches!(element, Element::Service { mark, .. } if range.server(*mark) != Some(*mark)),
+        )
     };
     bed.set(&web(), &[]);
     assert!(refused(&bed));
@@ -314,59 +314,6 @@ fn a_service_that_is_recreated_under_another_name_takes_over_in_one_step() {
         !log.iter().any(|line| line.starts_with("unbind")),
         "{log:?}"
     );
-}
-
-#[test]
-fn a_command_that_fails_holds_back_its_own_service_only_and_is_tried_again() {
-    let mut bed = Bed::new();
-    let other = service("other", &["10.96.0.11"]);
-    bed.kernel.state().refuse.push("10.1.3.5".into());
-    let change = vec![
-        (web().id, planned(&web(), &[near(), far()])),
-        (other.id.clone(), planned(&other, &[near()])),
-    ];
-    bed.syncer.apply(change, bed.now);
-    assert_eq!(
-        bed.served("10.96.0.10"),
-        None,
-        "not live with half of its endpoints"
-    );
-    assert_eq!(bed.served("10.96.0.11"), Some(1));
-
-    bed.kernel.state().refuse.clear();
-    assert_eq!(bed.wait().into_iter().collect::<Vec<_>>(), [web().id]);
-    bed.set(&web(), &[near(), far()]);
-    assert_eq!(bed.served("10.96.0.10"), Some(2));
-    assert_eq!(bed.syncer.failing(), 0);
-}
-
-#[test]
-fn a_table_that_somebody_emptied_is_filled_again_with_the_next_change() {
-    let mut bed = Bed::new();
-    let other = service("other", &["10.96.0.11"]);
-    bed.set(&web(), &[near()]);
-    bed.set(&other, &[near()]);
-    bed.kernel.state().elements.clear();
-    bed.delete(&other);
-    assert_eq!(bed.served("10.96.0.10"), Some(1));
-    assert_eq!(bed.served("10.96.0.11"), None);
-}
-
-#[test]
-fn a_transaction_that_fails_is_tried_again_before_anything_is_deleted() {
-    let mut bed = Bed::new();
-    bed.set(&web(), &[near()]);
-    bed.kernel.state().refuse_transactions = true;
-    bed.delete(&web());
-    assert_eq!(
-        bed.served("10.96.0.10"),
-        Some(1),
-        "still live, so its server must stay"
-    );
-    bed.kernel.state().refuse_transactions = false;
-    bed.wait();
-    let state = bed.kernel.state();
-    assert!(state.elements.is_empty() && state.services.is_empty() && state.addresses.is_empty());
 }
 
 #[test]

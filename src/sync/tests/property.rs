@@ -1,10 +1,12 @@
 //! Whatever happens on the way, the kernel ends up as a fresh plan of the final objects says.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::plan::Frontend;
 
 /// One thing that happens to one of a few Services.
 #[derive(Clone, Debug)]
@@ -111,8 +113,76 @@ fn shape(kernel: &Kernel) -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<Strin
     (routes, others)
 }
 
-fn run(steps: &[Step]) -> (Kernel, Objects) {
+/// The real servers behind each frontend, those included that only finish their connections.
+fn behind(kernel: &Kernel) -> BTreeMap<Frontend, BTreeSet<IpAddr>> {
+    let state = kernel.state();
+    let range = MarkRange::default();
+    let reals = |element: &Element| {
+        let Element::Service { ip, port, mark, .. } = *element else {
+            return None;
+        };
+        let key = ServiceKey::Mark {
+            family: Family::of(ip),
+            mark: range.server(mark)?.value(),
+        };
+        let (_, reals) = state.services.get(&key)?;
+        let reals = reals.iter().map(|real| real.ip).collect();
+        Some((Frontend::Address(ip, port), reals))
+    };
+    state.elements.iter().filter_map(reals).collect()
+}
+
+/// What [`behind`] has to be when every endpoint has connections that never end: all that a service
+/// ever had in a family since it was made.
+fn ever(steps: &[Step]) -> BTreeMap<Frontend, BTreeSet<IpAddr>> {
+    let mut had: BTreeMap<(usize, Family), BTreeSet<IpAddr>> = BTreeMap::new();
+    let mut objects = BTreeMap::new();
+    for step in steps {
+        match step {
+            Step::Set {
+                service,
+                port,
+                dual,
+                endpoints: bits,
+            } => {
+                let object = object(*service, *port, *dual);
+                if !dual {
+                    had.remove(&(*service, Family::V6));
+                }
+                for ip in &object.cluster_ips {
+                    let family = Family::of(*ip);
+                    let ips = endpoints(*bits).into_iter().map(|one| one.ip);
+                    had.entry((*service, family))
+                        .or_default()
+                        .extend(ips.filter(|ip| Family::of(*ip) == family));
+                }
+                objects.insert(*service, object);
+            }
+            Step::Delete { service } => {
+                objects.remove(service);
+                had.retain(|(owner, _), _| owner != service);
+            }
+            Step::Fault(_) | Step::Wait | Step::Restart => {}
+        }
+    }
+    let frontends = |(number, object): (&usize, &Service)| {
+        let (number, port) = (*number, object.ports[0].port);
+        let ips = object.cluster_ips.clone();
+        ips.into_iter()
+            .map(move |ip| (number, Frontend::Address(ip, port)))
+    };
+    objects
+        .iter()
+        .flat_map(frontends)
+        .map(|(number, frontend)| (frontend, had[&(number, frontend.family())].clone()))
+        .collect()
+}
+
+fn run(steps: &[Step], connections: u32) -> (Kernel, Objects) {
     let mut bed = Bed::new();
+    for one in endpoints(u8::MAX) {
+        bed.kernel.state().connections.insert(one.ip, connections);
+    }
     let mut objects = Objects::new();
     let apply = |bed: &mut Bed, objects: &Objects, id: &ServiceId| match objects.get(id) {
         Some((service, endpoints)) => bed.set(service, endpoints),
@@ -174,7 +244,7 @@ fn run(steps: &[Step]) -> (Kernel, Objects) {
 proptest! {
     #[test]
     fn any_history_ends_where_a_fresh_start_does(steps in prop::collection::vec(step(), 1..40)) {
-        let (kernel, objects) = run(&steps);
+        let (kernel, objects) = run(&steps, 0);
         let mut fresh = Bed::new();
         for (service, endpoints) in objects.values() {
             fresh.set(service, endpoints);
@@ -182,5 +252,15 @@ proptest! {
         prop_assert_eq!(shape(&kernel), shape(&fresh.kernel));
         let leftover = kernel.state().services.len();
         prop_assert_eq!(leftover, fresh.kernel.state().services.len(), "virtual servers");
+    }
+
+    // So few steps that waiting never comes to the drain limit.
+    #[test]
+    fn no_history_cuts_connections_of_a_service_that_stays(
+        mut steps in prop::collection::vec(step(), 1..7),
+    ) {
+        steps.retain(|step| !matches!(step, Step::Fault(_)));
+        let (kernel, _) = run(&steps, 1);
+        prop_assert_eq!(behind(&kernel), ever(&steps));
     }
 }

@@ -3,14 +3,21 @@
 //! Pure. A bad part of an object is left out and reported; everything else works on. What is meant
 //! for others (headless Services, say) is left out without a word.
 
+mod annotations;
+mod import;
 mod node;
+mod property;
 mod service;
 mod slice;
 
 use std::fmt::{self, Display};
 use std::num::NonZeroU16;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+pub use import::import;
 pub use node::node;
+pub use property::{CLUSTER_ID, cluster_id};
 pub use service::{service, service_id};
 pub use slice::{slice, slice_id};
 
@@ -21,14 +28,34 @@ use super::lenient::Field;
 pub struct Problem {
     /// The kind of the object, like `Service`.
     pub kind: &'static str,
-    /// The object's name, with its namespace.
-    pub object: String,
+    /// The object.
+    pub object: ObjectName,
     /// The path of the part, like `spec.ports[2].port`.
     pub field: String,
     /// What is wrong with it.
     pub wrong: String,
     /// What to do about it.
     pub remedy: &'static str,
+}
+
+/// Which object it is: enough for a message to those who look at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectName {
+    /// The namespace; empty for an object without one.
+    pub namespace: String,
+    /// The name within the namespace.
+    pub name: String,
+    /// Tells it from others that have had its name; empty where an object comes from a file.
+    pub uid: String,
+}
+
+impl Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.namespace.is_empty() {
+            write!(f, "{}/", self.namespace)?;
+        }
+        f.write_str(&self.name)
+    }
 }
 
 impl Display for Problem {
@@ -44,12 +71,12 @@ impl Display for Problem {
 /// The problems of one object.
 struct Report<'a> {
     kind: &'static str,
-    object: &'a dyn Display,
+    object: &'a ObjectMeta,
     problems: Vec<Problem>,
 }
 
 impl<'a> Report<'a> {
-    fn new(kind: &'static str, object: &'a dyn Display) -> Self {
+    fn new(kind: &'static str, object: &'a ObjectMeta) -> Self {
         Self {
             kind,
             object,
@@ -61,7 +88,11 @@ impl<'a> Report<'a> {
     fn add(&mut self, field: impl Display, wrong: impl Display, remedy: &'static str) {
         self.problems.push(Problem {
             kind: self.kind,
-            object: self.object.to_string(),
+            object: ObjectName {
+                namespace: self.object.namespace.clone().unwrap_or_default(),
+                name: self.object.name.clone().unwrap_or_default(),
+                uid: self.object.uid.clone().unwrap_or_default(),
+            },
             field: field.to_string(),
             wrong: wrong.to_string(),
             remedy,
@@ -126,12 +157,19 @@ mod tests {
 
     #[test]
     fn a_problem_names_the_object_the_field_what_is_wrong_and_what_to_do() {
-        let mut report = Report::new("Service", &"default/web");
+        let object = ObjectMeta {
+            namespace: Some("default".into()),
+            name: Some("web".into()),
+            uid: Some("1-2-3".into()),
+            ..ObjectMeta::default()
+        };
+        let mut report = Report::new("Service", &object);
         report.port("spec.ports[2].port", Field::Valid(70_000));
         assert_eq!(
             report.problems[0].to_string(),
             "Service default/web: spec.ports[2].port: found 70000; \
              give a port number from 1 to 65535"
         );
+        assert_eq!(report.problems[0].object.uid, "1-2-3");
     }
 }

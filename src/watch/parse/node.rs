@@ -1,7 +1,8 @@
 //! The agent's own Node.
 
+use super::annotations::node_tuning;
 use super::{MAP, Problem, Report, TEXT};
-use crate::model::{Node, NodeTuning};
+use crate::model::Node;
 use crate::watch::names::Names;
 use crate::watch::objects::{self, ZONE};
 
@@ -11,8 +12,7 @@ const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
 /// Checks a Node.
 pub fn node(object: objects::Node, names: &mut Names) -> (Node, Vec<Problem>) {
     let metadata = object.metadata;
-    let name = metadata.name.unwrap_or_default();
-    let mut report = Report::new("Node", &name);
+    let mut report = Report::new("Node", &metadata);
     let spec = report.value("spec", MAP, object.spec).unwrap_or_default();
     let taints = report.list("spec.taints", MAP, spec.taints);
     let doomed = taints.into_iter().any(|(index, taint)| {
@@ -25,7 +25,7 @@ pub fn node(object: objects::Node, names: &mut Names) -> (Node, Vec<Problem>) {
             .filter(|zone| !zone.is_empty())
             .map(|zone| names.intern(zone)),
         eligible: metadata.deletion_timestamp.is_none() && !doomed,
-        tuning: NodeTuning::default(),
+        tuning: node_tuning(&mut report),
     };
     (node, report.problems)
 }

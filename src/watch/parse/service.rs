@@ -5,8 +5,10 @@ use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::annotations::{global, tuning};
 use super::{MAP, PROTOCOL, Problem, Report, TEXT};
-use crate::model::{Family, Protocol, Said, Service, ServiceId, ServicePort, Tuning};
+use crate::config::annotations::Bearer;
+use crate::model::{Family, Protocol, Service, ServiceId, ServicePort};
 use crate::watch::lenient::Field;
 use crate::watch::names::Names;
 use crate::watch::objects::{self, Affinity, AffinityConfig, ClusterIp, SERVICE_PROXY_NAME};
@@ -28,24 +30,23 @@ pub fn service_id(metadata: &ObjectMeta, names: &mut Names) -> ServiceId {
 /// Checks a Service. `None` for one that is not ours to serve: it has no address of its own, or
 /// another proxy takes care of it.
 pub fn service(object: objects::Service, names: &mut Names) -> (Option<Service>, Vec<Problem>) {
-    let id = service_id(&object.metadata, names);
-    let mut report = Report::new("Service", &id);
-    let service = read(&id, object, names, &mut report);
-    let problems = report.problems;
-    (service, problems)
+    let objects::Service { metadata, spec } = object;
+    let mut report = Report::new("Service", &metadata);
+    let service = read(&metadata, spec, names, &mut report);
+    (service, report.problems)
 }
 
 fn read(
-    id: &ServiceId,
-    object: objects::Service,
+    metadata: &ObjectMeta,
+    spec: Field<objects::ServiceSpec>,
     names: &mut Names,
     report: &mut Report<'_>,
 ) -> Option<Service> {
-    let labels = object.metadata.labels.unwrap_or_default();
-    if labels.contains_key(SERVICE_PROXY_NAME) {
+    let labels = metadata.labels.as_ref();
+    if labels.is_some_and(|labels| labels.contains_key(SERVICE_PROXY_NAME)) {
         return None;
     }
-    let spec = report.value("spec", MAP, object.spec)?;
+    let spec = report.value("spec", MAP, spec)?;
     if report.value("spec.type", TEXT, spec.kind).as_deref() == Some("ExternalName") {
         return None;
     }
@@ -54,12 +55,12 @@ fn read(
         return None;
     }
     Some(Service {
-        id: id.clone(),
+        id: service_id(metadata, names),
         cluster_ips,
         ports: ports(spec.ports, names, report),
         affinity_seconds: affinity(spec.session_affinity, spec.session_affinity_config, report),
-        tuning: Tuning::default(),
-        global: Said::Nothing,
+        tuning: tuning(Bearer::Service, report),
+        global: global(report),
     })
 }
 
@@ -76,25 +77,38 @@ fn cluster_ips(
         let single = report.value("spec.clusterIP", REMEDY, single);
         found.extend(single.map(|ip| (0, ip)));
     }
+    let ips = found.into_iter().filter_map(|(index, ip)| match ip {
+        ClusterIp::Ip(ip) => Some((index, ip)),
+        ClusterIp::None => None,
+    });
+    one_per_family("spec.clusterIPs", ips, families, REMEDY, report)
+}
+
+/// Those of the addresses of a list at `path` that are the first of their family, and of the
+/// family that stands in the same place of `ipFamilies`, if there is one.
+pub fn one_per_family(
+    path: &str,
+    found: impl Iterator<Item = (usize, IpAddr)>,
+    families: Field<Vec<Field<Family>>>,
+    remedy: &'static str,
+    report: &mut Report<'_>,
+) -> Vec<IpAddr> {
     let families = report.list("spec.ipFamilies", "use IPv4 or IPv6", families);
-    let mut ips: Vec<IpAddr> = Vec::with_capacity(found.len());
+    let mut ips: Vec<IpAddr> = Vec::new();
     for (index, ip) in found {
-        let ClusterIp::Ip(ip) = ip else { continue };
         let family = Family::of(ip);
         let named = families.iter().find(|(place, _)| *place == index);
         if named.is_some_and(|&(_, named)| named != family) {
-            let path = format!("spec.clusterIPs[{index}]");
             report.add(
-                path,
+                format_args!("{path}[{index}]"),
                 format_args!("{ip} is not of the family in spec.ipFamilies"),
-                REMEDY,
+                remedy,
             );
         } else if ips.iter().any(|other| Family::of(*other) == family) {
-            let path = format!("spec.clusterIPs[{index}]");
             report.add(
-                path,
+                format_args!("{path}[{index}]"),
                 format_args!("{ip} is a second {family} address"),
-                REMEDY,
+                remedy,
             );
         } else {
             ips.push(ip);
@@ -103,7 +117,8 @@ fn cluster_ips(
     ips
 }
 
-fn ports(
+/// The ports, those without a number or with the name of another left out.
+pub fn ports(
     list: Field<Vec<Field<objects::ServicePort>>>,
     names: &mut Names,
     report: &mut Report<'_>,
@@ -150,7 +165,8 @@ fn ports(
     ports
 }
 
-fn affinity(
+/// How long a client stays with its endpoint, in seconds; `None`: not at all.
+pub fn affinity(
     affinity: Field<Affinity>,
     config: Field<AffinityConfig>,
     report: &mut Report<'_>,

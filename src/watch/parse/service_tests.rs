@@ -237,3 +237,21 @@ fn affinity_lasts_as_long_as_the_object_says() {
         assert_eq!(found, problems, "{affinity} {config}");
     }
 }
+
+#[test]
+fn annotations_tune_a_service() {
+    let (service, problems) = parse_object(json!({
+        "metadata": {"namespace": "default", "name": "web", "annotations": {
+            "spillway.io/routing": "spill",
+            "spillway.io/global": "yes",
+        }},
+        "spec": {"clusterIP": "10.96.0.1"},
+    }));
+    let service = service.unwrap();
+    assert_eq!(
+        service.tuning.routing.get(),
+        Some(&crate::model::Mode::Spill)
+    );
+    assert_eq!(service.global, crate::model::Said::Invalid);
+    assert_eq!(problems, ["metadata.annotations[spillway.io/global]"]);
+}

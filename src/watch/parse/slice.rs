@@ -1,14 +1,19 @@
 //! `EndpointSlices`.
 
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::annotations::slice_words;
 use super::{FLAG, MAP, PROTOCOL, Problem, Report, TEXT};
 use crate::model::{
-    Conditions, Endpoint, EndpointSlice, Family, Protocol, Said, ServiceId, SliceId, SlicePort,
+    Conditions, Endpoint, EndpointSlice, Family, Protocol, ServiceId, SliceId, SlicePort,
 };
 use crate::watch::lenient::Field;
 use crate::watch::names::Names;
-use crate::watch::objects::{self, AddressType, HEADLESS, SERVICE_NAME};
+use crate::watch::objects::{
+    self, AddressType, HEADLESS, IMPORT_NAME, SERVICE_NAME, SOURCE_CLUSTER,
+};
 
 /// An `EndpointSlice`'s name.
 pub fn slice_id(metadata: &ObjectMeta, names: &mut Names) -> SliceId {
@@ -19,27 +24,26 @@ pub fn slice_id(metadata: &ObjectMeta, names: &mut Names) -> SliceId {
 }
 
 /// Checks an `EndpointSlice`. `None` for one that is of no use to a proxy: of host names, for DNS
-/// only, or without a Service.
+/// only, or without a Service or `ServiceImport`.
 pub fn slice(
-    object: objects::EndpointSlice,
+    mut object: objects::EndpointSlice,
     names: &mut Names,
 ) -> (Option<EndpointSlice>, Vec<Problem>) {
-    let id = slice_id(&object.metadata, names);
-    let mut report = Report::new("EndpointSlice", &id);
-    let slice = read(&id, object, names, &mut report);
-    let problems = report.problems;
-    (slice, problems)
+    let metadata = std::mem::take(&mut object.metadata);
+    let mut report = Report::new("EndpointSlice", &metadata);
+    let slice = read(&metadata, object, names, &mut report);
+    (slice, report.problems)
 }
 
+/// Checks what is not `metadata`.
 fn read(
-    id: &SliceId,
+    metadata: &ObjectMeta,
     object: objects::EndpointSlice,
     names: &mut Names,
     report: &mut Report<'_>,
 ) -> Option<EndpointSlice> {
     const TYPE: &str = "use IPv4, IPv6 or FQDN";
-    let labels = object.metadata.labels.unwrap_or_default();
-    if labels.contains_key(HEADLESS) {
+    if label(metadata, HEADLESS).is_some() {
         return None;
     }
     if object.address_type == Field::Absent {
@@ -48,26 +52,58 @@ fn read(
     let AddressType::Ip(family) = report.value("addressType", TYPE, object.address_type)? else {
         return None;
     };
-    let service = labels.get(SERVICE_NAME).filter(|name| !name.is_empty());
-    let Some(service) = service else {
-        report.add(
-            "metadata.labels",
-            format_args!("{SERVICE_NAME} is missing"),
-            "name the Service in this label",
-        );
-        return None;
-    };
-    let service = ServiceId::new(id.namespace.clone(), names.intern(service));
+    let id = slice_id(metadata, names);
+    let (service, cluster) = owner(metadata, &id, names, report)?;
+    let (capacity, reach) = slice_words(report);
     Some(EndpointSlice {
-        id: id.clone(),
+        id,
         service,
-        cluster: None,
-        capacity: Said::Nothing,
-        reach: Said::Nothing,
+        cluster,
+        capacity,
+        reach,
         family,
         ports: ports(object.ports, names, report),
         endpoints: endpoints(object.endpoints, family, names, report),
     })
+}
+
+fn label<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
+    metadata.labels.as_ref()?.get(name).map(String::as_str)
+}
+
+/// What the slice belongs to, and the cluster that exports it. The slices of a Service that stands
+/// for a `ServiceImport` have the labels of both, and are the Service's.
+fn owner(
+    metadata: &ObjectMeta,
+    id: &SliceId,
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> Option<(ServiceId, Option<Arc<str>>)> {
+    let named = |name| label(metadata, name).filter(|value| !value.is_empty());
+    let mut missing = |label: &str, remedy| {
+        report.add(
+            "metadata.labels",
+            format_args!("{label} is missing"),
+            remedy,
+        );
+    };
+    if let Some(service) = named(SERVICE_NAME) {
+        let service = ServiceId::new(id.namespace.clone(), names.intern(service));
+        return Some((service, None));
+    }
+    let Some(import) = named(IMPORT_NAME) else {
+        missing(SERVICE_NAME, "name the Service in this label");
+        return None;
+    };
+    let Some(cluster) = named(SOURCE_CLUSTER) else {
+        missing(
+            SOURCE_CLUSTER,
+            "name the cluster that exports it in this label",
+        );
+        return None;
+    };
+    let import = ServiceId::new(id.namespace.clone(), names.intern(import)).import();
+    Some((import, Some(names.intern(cluster))))
 }
 
 /// The ports; those without name or number mean nothing to a proxy.

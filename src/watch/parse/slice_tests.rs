@@ -222,3 +222,48 @@ fn null_lists_are_empty_lists() {
     assert!(slice.ports.is_empty() && slice.endpoints.is_empty());
     assert_eq!(problems, Vec::<String>::new());
 }
+
+#[test]
+fn a_slice_belongs_to_the_service_or_else_to_the_import_that_its_labels_name() {
+    const SERVICE: (&str, &str) = (SERVICE_NAME, "web");
+    const IMPORT: (&str, &str) = (IMPORT_NAME, "web");
+    const CLUSTER: (&str, &str) = (SOURCE_CLUSTER, "b");
+    let web = ServiceId::new("default", "web");
+    for (labels, owner) in [
+        (vec![SERVICE], Some((web.clone(), None))),
+        (
+            vec![IMPORT, CLUSTER],
+            Some((web.clone().import(), Some("b"))),
+        ),
+        // A Service that stands for the import is served from slices with the labels of both.
+        (vec![SERVICE, IMPORT, CLUSTER], Some((web, None))),
+        (vec![IMPORT], None),
+        (vec![IMPORT, (SOURCE_CLUSTER, "")], None),
+        (vec![CLUSTER], None),
+    ] {
+        let labels: std::collections::BTreeMap<_, _> = labels.into_iter().collect();
+        let metadata = json!({"namespace": "default", "name": "web-1", "labels": labels});
+        let (slice, problems) = parse(json!({"metadata": metadata}));
+        let missing = problems == ["metadata.labels"];
+        assert_eq!(missing, owner.is_none(), "{labels:?}: {problems:?}");
+        assert!(missing || problems.is_empty(), "{labels:?}: {problems:?}");
+        let found = slice.map(|slice| (slice.service, slice.cluster));
+        let owner = owner.map(|(service, cluster)| (service, cluster.map(Into::into)));
+        assert_eq!(found, owner, "{labels:?}");
+    }
+}
+
+#[test]
+fn the_annotations_of_a_slice_say_how_much_its_endpoints_take_and_how_they_are_reached() {
+    let metadata = json!({
+        "namespace": "default",
+        "name": "web-1",
+        "labels": {"kubernetes.io/service-name": "web"},
+        "annotations": {"spillway.io/capacity": "100", "spillway.io/reach": "tunnel"},
+    });
+    let (slice, problems) = parse(json!({"metadata": metadata}));
+    let slice = slice.unwrap();
+    assert!(slice.capacity.get().is_some());
+    assert_eq!(slice.reach, crate::model::Said::Invalid);
+    assert_eq!(problems, ["metadata.annotations[spillway.io/reach]"]);
+}

@@ -1,5 +1,6 @@
 //! The watches against an API server.
 
+mod multicluster;
 mod objects;
 mod outages;
 
@@ -33,6 +34,11 @@ impl Drop for Watching {
 
 impl Watching {
     async fn start(server: &Server) -> Self {
+        Self::start_looking(server, LOOK).await
+    }
+
+    /// With so much time between looks for kinds that are not there.
+    async fn start_looking(server: &Server, look: Duration) -> Self {
         let client = client(&server.url(), None).await;
         let (sender, events) = unbounded_channel();
         let problems = Arc::<Mutex<Vec<Problem>>>::default();
@@ -40,7 +46,7 @@ impl Watching {
         let task = tokio::spawn(async move {
             let events = |event| drop(sender.send(event));
             let problems = |problem: &Problem| sink.lock().unwrap().push(problem.clone());
-            run(client, "east-1", events, problems).await;
+            run_looking(client, "east-1", look, events, problems).await;
         });
         Self {
             events,
@@ -66,16 +72,18 @@ impl Watching {
         events
     }
 
-    /// The events until all three lists are complete.
+    /// The events until the lists of all kinds are complete.
     async fn listed(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..5 {
             let listed = |event: &Event| {
                 matches!(
                     event,
                     Event::Service(Change::Listed)
+                        | Event::Import(Change::Listed)
                         | Event::Slice(Change::Listed)
                         | Event::Node(Change::Listed)
+                        | Event::ClusterId(Change::Listed)
                 )
             };
             events.extend(self.until(listed).await);

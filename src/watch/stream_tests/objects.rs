@@ -66,6 +66,11 @@ async fn only_what_a_proxy_needs_is_asked_for() {
             vec!["labelSelector=%21service.kubernetes.io%2Fheadless"],
         ),
         ("nodes", vec!["fieldSelector=metadata.name%3Deast-1"]),
+        ("serviceimports", vec![]),
+        (
+            "clusterproperties",
+            vec!["fieldSelector=metadata.name%3Dcluster.clusterset.k8s.io"],
+        ),
     ] {
         let queries = queries(&requests, resource);
         assert!(!queries.is_empty(), "{resource} are asked for");
@@ -174,7 +179,13 @@ async fn one_malformed_object_costs_nothing_but_itself() {
             .lock()
             .unwrap()
             .iter()
-            .map(|problem| (problem.kind, problem.object.clone(), problem.field.clone()))
+            .map(|problem| {
+                (
+                    problem.kind,
+                    problem.object.to_string(),
+                    problem.field.clone(),
+                )
+            })
             .collect();
         let problem = |kind, object: &str, field: &str| (kind, object.to_owned(), field.to_owned());
         assert_eq!(

@@ -41,7 +41,7 @@ pub fn a_verdict_mark_refuses_or_drops() -> Result<()> {
     };
     let marks = base().marks;
     for (mark, kind) in [
-        (marks.reject(), ErrorKind::ConnectionRefused),
+        (marks.refusing(mark(2)?), ErrorKind::ConnectionRefused),
         (marks.drop(), ErrorKind::TimedOut),
     ] {
         let elements = [

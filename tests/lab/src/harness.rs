@@ -7,6 +7,7 @@ pub mod bench;
 mod limit;
 pub mod namespace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use limit::LIMIT;
@@ -16,6 +17,9 @@ use tracing_subscriber::EnvFilter;
 
 /// Set in the environment of everything that runs in the lab.
 pub const IN_LAB: &str = "SPILLWAY_LAB";
+
+/// Names the run's folder, in the environment of everything that runs in the lab.
+pub const FOLDER: &str = "SPILLWAY_LAB_FOLDER";
 
 /// A kernel test. It fails by an error or a panic.
 pub type Test = fn() -> anyhow::Result<()>;
@@ -50,6 +54,11 @@ pub fn main(area: &str, tests: impl IntoIterator<Item = (&'static str, Test)>) -
 /// Whether this process runs in the lab.
 pub fn in_lab() -> bool {
     std::env::var_os(IN_LAB).is_some()
+}
+
+/// The run's folder, for what is to outlive the machine: pictures, say. None outside the lab.
+pub fn folder() -> Option<PathBuf> {
+    std::env::var_os(FOLDER).map(PathBuf::from)
 }
 
 fn run(name: &str, test: Test) -> Result<Completion, Failed> {

@@ -16,12 +16,16 @@ use crate::machine::step::step;
 /// A benchmark says nothing while it measures.
 const SILENCE: Duration = Duration::from_mins(15);
 
+/// What needs no kernel but its own model of many, and a processor that is not emulated: `cargo
+/// bench --bench fleet`.
+const SIMULATIONS: [&str; 1] = ["fleet"];
+
 /// Runs the root package's benchmarks whose name contains `filter`; whether all went well.
 pub fn run(options: &Options, filter: &str) -> anyhow::Result<bool> {
     let workspace = Workspace::find()?;
     let names: Vec<&str> = workspace
         .root_targets("bench")
-        .filter(|name| name.contains(filter))
+        .filter(|name| name.contains(filter) && !SIMULATIONS.contains(name))
         .collect();
     ensure!(!names.is_empty(), "no benchmark has {filter:?} in its name");
 

@@ -20,7 +20,10 @@ use super::socket::sctp_connect;
 /// after 1 s and then 3 s (RFC 6298), so this leaves room for either.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// An open connection that its server has answered.
+/// Longer than any answer.
+const DATAGRAM_BYTES: usize = 512;
+
+/// An open connection, or a UDP flow, that its server has answered.
 #[derive(Debug)]
 pub struct Connection {
     /// The server's name, e.g. `east-1/echo-1`.
@@ -29,11 +32,11 @@ pub struct Connection {
     pub seen_client: SocketAddr,
     /// The client's own address.
     pub local: SocketAddr,
-    stream: BufReader<net::TcpStream>,
+    line: Line,
 }
 
 impl Connection {
-    /// Opens a TCP connection (or SCTP association) and waits for its answer.
+    /// Opens a connection of a protocol and waits for its answer.
     pub fn open(to: SocketAddr, protocol: Protocol, patience: Duration) -> Result<Self, Failure> {
         runtime()?.block_on(connect(to, protocol, patience))
     }
@@ -49,16 +52,12 @@ impl Connection {
 
     /// The first half of [`Connection::ping`].
     pub(super) fn ask(&mut self) -> Result<(), Failure> {
-        Ok(self.stream.get_mut().write_all(b"\n")?)
+        self.line.ask()
     }
 
     /// The second half of [`Connection::ping`].
     pub(super) fn hear(&mut self) -> Result<(), Failure> {
-        let mut line = String::new();
-        if self.stream.read_line(&mut line)? == 0 {
-            return Err(Failure::Closed);
-        }
-        let answer: Answer = line.parse()?;
+        let answer = self.line.hear()?;
         if answer.answered_by == self.answered_by && answer.seen_client == self.seen_client {
             Ok(())
         } else {
@@ -67,19 +66,100 @@ impl Connection {
     }
 }
 
-/// Opens a connection and waits for its answer.
+/// What a connection's questions and answers go over; it blocks.
+#[derive(Debug)]
+enum Line {
+    Stream(BufReader<net::TcpStream>),
+    Datagrams(net::UdpSocket),
+}
+
+impl Line {
+    fn stream(stream: TcpStream, patience: Duration) -> io::Result<Self> {
+        let stream = stream.into_std()?;
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        Ok(Self::Stream(BufReader::new(stream)))
+    }
+
+    fn datagrams(socket: UdpSocket, patience: Duration) -> io::Result<Self> {
+        let socket = socket.into_std()?;
+        socket.set_nonblocking(false)?;
+        socket.set_read_timeout(Some(patience))?;
+        Ok(Self::Datagrams(socket))
+    }
+
+    fn ask(&mut self) -> Result<(), Failure> {
+        match self {
+            Self::Stream(stream) => stream.get_mut().write_all(b"\n")?,
+            Self::Datagrams(socket) => _ = socket.send(b"\n")?,
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self) -> Result<Answer, Failure> {
+        match self {
+            Self::Stream(stream) => {
+                let mut line = String::new();
+                if stream.read_line(&mut line)? == 0 {
+                    return Err(Failure::Closed);
+                }
+                line.parse()
+            }
+            Self::Datagrams(socket) => {
+                let mut datagram = [0; DATAGRAM_BYTES];
+                let length = socket.recv(&mut datagram)?;
+                String::from_utf8_lossy(&datagram[..length]).parse()
+            }
+        }
+    }
+}
+
+/// Opens a connection or, over UDP, a flow with a source port of its own, and waits for its answer.
 pub(super) async fn connect(
     to: SocketAddr,
     protocol: Protocol,
     patience: Duration,
 ) -> Result<Connection, Failure> {
-    let (stream, answer) = timeout(patience, async {
-        let stream = match protocol {
-            Protocol::Tcp => TcpStream::connect(to).await?,
-            Protocol::Sctp => sctp_connect(to).await?,
-            Protocol::Udp => return Err(Failure::Other("UDP has no connections".to_owned())),
-        };
-        let mut stream = tokio::io::BufReader::new(stream);
+    let (line, answer, local) = match protocol {
+        Protocol::Tcp => {
+            let (stream, answer) = greeted(to, patience).await?;
+            let local = stream.local_addr()?;
+            (Line::stream(stream, patience)?, answer, local)
+        }
+        Protocol::Sctp => {
+            let (stream, answer) = greeting(sctp_connect(to), patience).await?;
+            let local = stream.local_addr()?;
+            (Line::stream(stream, patience)?, answer, local)
+        }
+        Protocol::Udp => {
+            let (socket, answer) = ask_from(to, None, patience).await?;
+            let local = socket.local_addr()?;
+            (Line::datagrams(socket, patience)?, answer, local)
+        }
+    };
+    Ok(Connection {
+        answered_by: answer.answered_by,
+        seen_client: answer.seen_client,
+        local,
+        line,
+    })
+}
+
+/// Opens a TCP connection and reads the server's greeting.
+pub(super) async fn greeted(
+    to: SocketAddr,
+    patience: Duration,
+) -> Result<(TcpStream, Answer), Failure> {
+    greeting(TcpStream::connect(to), patience).await
+}
+
+async fn greeting(
+    connecting: impl Future<Output = io::Result<TcpStream>>,
+    patience: Duration,
+) -> Result<(TcpStream, Answer), Failure> {
+    timeout(patience, async {
+        let mut stream = tokio::io::BufReader::new(connecting.await?);
         let mut line = String::new();
         if stream.read_line(&mut line).await? == 0 {
             return Err(Failure::Closed);
@@ -87,17 +167,7 @@ pub(super) async fn connect(
         Ok((stream.into_inner(), line.parse::<Answer>()?))
     })
     .await
-    .map_err(|_| Failure::TimedOut)??;
-    let stream = stream.into_std()?;
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(patience))?;
-    Ok(Connection {
-        answered_by: answer.answered_by,
-        seen_client: answer.seen_client,
-        local: stream.local_addr()?,
-        stream: BufReader::new(stream),
-    })
+    .map_err(|_| Failure::TimedOut)?
 }
 
 /// Sends one datagram and waits for its answer, from a given source port or any.
@@ -106,6 +176,14 @@ pub async fn ask_udp(
     from_port: Option<u16>,
     patience: Duration,
 ) -> Result<Answer, Failure> {
+    Ok(ask_from(to, from_port, patience).await?.1)
+}
+
+async fn ask_from(
+    to: SocketAddr,
+    from_port: Option<u16>,
+    patience: Duration,
+) -> Result<(UdpSocket, Answer), Failure> {
     let any: IpAddr = match to {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -114,11 +192,12 @@ pub async fn ask_udp(
     // Connected, so that an ICMP error comes back as one.
     socket.connect(to).await?;
     socket.send(b"\n").await?;
-    let mut datagram = [0; 512];
+    let mut datagram = [0; DATAGRAM_BYTES];
     let length = timeout(patience, socket.recv(&mut datagram))
         .await
         .map_err(|_| Failure::TimedOut)??;
-    String::from_utf8_lossy(&datagram[..length]).parse()
+    let answer = String::from_utf8_lossy(&datagram[..length]).parse()?;
+    Ok((socket, answer))
 }
 
 /// A runtime on the calling thread, and so in its namespace.

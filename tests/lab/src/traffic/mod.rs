@@ -7,6 +7,8 @@
 pub mod answer;
 pub mod client;
 pub mod echo;
+mod held;
+pub mod load;
 pub mod socket;
 pub mod spread;
 
@@ -14,7 +16,8 @@ use std::fmt;
 
 pub use answer::{Answer, Failure};
 pub use client::Connection;
-pub use spread::{Held, Spread};
+pub use held::Held;
+pub use spread::Spread;
 
 /// A transport protocol, as Kubernetes names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

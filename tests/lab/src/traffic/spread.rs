@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::client::{Connection, ask_udp, connect, runtime};
+use super::client::{ask_udp, connect, runtime};
 use super::{Failure, Protocol};
 
 /// How the answers to many clients were spread.
@@ -37,7 +37,22 @@ impl Spread {
         self.failures.values().sum()
     }
 
-    fn count(&mut self, result: Result<String, Failure>) {
+    /// How many clients were answered by any of these servers.
+    pub fn of_all<'a>(&self, servers: impl IntoIterator<Item = &'a crate::world::Pod>) -> usize {
+        servers.into_iter().map(|pod| self.of(&pod.name)).sum()
+    }
+
+    /// Adds others' results.
+    pub fn add(&mut self, more: &Self) {
+        for (server, count) in &more.answers {
+            *self.answers.entry(server.clone()).or_default() += count;
+        }
+        for (failure, count) in &more.failures {
+            *self.failures.entry(failure.clone()).or_default() += count;
+        }
+    }
+
+    pub(super) fn count(&mut self, result: Result<String, Failure>) {
         match result {
             Ok(server) => *self.answers.entry(server).or_default() += 1,
             Err(failure) => *self.failures.entry(failure).or_default() += 1,
@@ -56,30 +71,6 @@ impl fmt::Display for Spread {
             .iter()
             .map(|(failure, n)| format!("{failure}: {n}"));
         f.write_str(&answers.chain(failures).collect::<Vec<_>>().join(", "))
-    }
-}
-
-/// Connections that were opened together and are still open.
-#[derive(Debug)]
-pub struct Held {
-    /// The open connections.
-    pub connections: Vec<Connection>,
-    /// Who answered them, and how many could not be opened.
-    pub spread: Spread,
-}
-
-impl Held {
-    /// Asks over every connection whether it is still alive, and with the same server.
-    pub fn ping(&mut self) -> Spread {
-        // All questions go out before the first answer is read: one by one, a thousand take
-        // seconds under emulation.
-        let asked: Vec<_> = self.connections.iter_mut().map(Connection::ask).collect();
-        let mut spread = Spread::default();
-        for (connection, asked) in self.connections.iter_mut().zip(asked) {
-            let alive = asked.and_then(|()| connection.hear());
-            spread.count(alive.map(|()| connection.answered_by.clone()));
-        }
-        spread
     }
 }
 
@@ -107,30 +98,8 @@ pub fn spread(
     Ok(spread)
 }
 
-/// Opens `count` connections, at most `concurrency` at a time, and keeps them open.
-pub fn hold(
-    to: SocketAddr,
-    protocol: Protocol,
-    count: usize,
-    concurrency: usize,
-    patience: Duration,
-) -> Result<Held, Failure> {
-    let mut held = Held {
-        connections: Vec::with_capacity(count),
-        spread: Spread::default(),
-    };
-    for result in repeat(count, concurrency, move || connect(to, protocol, patience))? {
-        held.spread.count(result.map(|connection| {
-            let server = connection.answered_by.clone();
-            held.connections.push(connection);
-            server
-        }));
-    }
-    Ok(held)
-}
-
 /// Runs `once` `count` times in the calling thread's namespace, `concurrency` at a time.
-fn repeat<T, F>(
+pub(super) fn repeat<T, F>(
     count: usize,
     concurrency: usize,
     once: impl Fn() -> F + Clone + Send + 'static,

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result};
 use apiserver::{Config, Handle, Server, User};
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::netns::Netns;
 use super::node::Node;
-use super::objects::{self, Endpoint, Port, Service};
+use super::objects::{self, Endpoint, Import, Port, Service};
 use super::topology::ClusterSpec;
 use super::wiring;
 
@@ -23,6 +24,9 @@ const ADMIN_TOKEN: &str = "admin";
 /// The first Service's place in the range; 1 and 10 are by habit the API server's and the DNS's.
 const FIRST_SERVICE: u16 = 11;
 
+/// The first clusterset IP's place in the same range, clear of the Services'.
+const FIRST_IMPORT: u16 = 2048;
+
 /// A cluster.
 #[derive(Debug)]
 pub struct Cluster {
@@ -31,6 +35,7 @@ pub struct Cluster {
     nodes: Vec<Node>,
     server: Server,
     next_service: AtomicU16,
+    next_import: AtomicU16,
 }
 
 impl Cluster {
@@ -61,6 +66,7 @@ impl Cluster {
             nodes,
             server,
             next_service: AtomicU16::new(FIRST_SERVICE),
+            next_import: AtomicU16::new(FIRST_IMPORT),
         })
     }
 
@@ -113,4 +119,55 @@ impl Cluster {
         self.api().apply_all(service.slices(&endpoints))?;
         Ok(())
     }
+
+    /// What other clusters export under the name of a Service, with the next free clusterset IPs.
+    /// It is not in the API server until [`Cluster::publish_import`].
+    pub fn import(&self, service: &Service) -> Import {
+        let number = self.next_import.fetch_add(1, Ordering::Relaxed);
+        Import::of(service, self.spec.services.host(number))
+    }
+
+    /// Writes into the API server what another cluster exports, the endpoints first.
+    pub fn publish_import<E: Into<Endpoint>>(
+        &self,
+        import: &Import,
+        from: &str,
+        endpoints: impl IntoIterator<Item = E>,
+    ) -> Result<()> {
+        self.set_imported(import, from, endpoints)?;
+        self.api().apply(import.object())?;
+        Ok(())
+    }
+
+    /// Replaces the endpoints that one other cluster exports.
+    pub fn set_imported<E: Into<Endpoint>>(
+        &self,
+        import: &Import,
+        from: &str,
+        endpoints: impl IntoIterator<Item = E>,
+    ) -> Result<()> {
+        let endpoints: Vec<Endpoint> = endpoints.into_iter().map(Into::into).collect();
+        self.api().apply_all(import.slices(from, &endpoints))?;
+        Ok(())
+    }
+
+    /// Annotates a published Service anew, or takes an annotation away: what `kubectl annotate`
+    /// does. [`Cluster::publish`] forgets it.
+    pub fn annotate(&self, service: &Service, key: &str, value: Option<&str>) -> Result<()> {
+        let patch = annotation(key, value);
+        let (namespace, name) = (service.in_namespace(), service.name());
+        self.api().patch("Service", namespace, name, patch)?;
+        Ok(())
+    }
+
+    /// As [`Cluster::annotate`], of a node.
+    pub fn annotate_node(&self, node: &str, key: &str, value: Option<&str>) -> Result<()> {
+        self.api().patch("Node", "", node, annotation(key, value))?;
+        Ok(())
+    }
+}
+
+/// A patch that sets an annotation, or removes it.
+fn annotation(key: &str, value: Option<&str>) -> Value {
+    json!({"metadata": {"annotations": {key: value}}})
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::netns::Netns;
 use crate::traffic::client::{self, PATIENCE};
+use crate::traffic::load::{Recording, Schedule, drive};
 use crate::traffic::{Answer, Connection, Failure, Held, Protocol, Spread, spread};
 
 /// A host of the lab, as the origin of traffic. Every call returns within its patience
@@ -67,8 +68,36 @@ pub trait Place {
     /// # Errors
     /// As [`Place::spread`].
     fn hold(&self, to: SocketAddr, count: usize, concurrency: usize) -> Result<Held, Failure> {
+        self.hold_over(to, Protocol::Tcp, count, concurrency)
+    }
+
+    /// As [`Place::hold`], over any protocol; over UDP, every connection is a source port.
+    ///
+    /// # Errors
+    /// As [`Place::spread`].
+    fn hold_over(
+        &self,
+        to: SocketAddr,
+        protocol: Protocol,
+        count: usize,
+        concurrency: usize,
+    ) -> Result<Held, Failure> {
         self.netns()
-            .enter(|| spread::hold(to, Protocol::Tcp, count, concurrency, PATIENCE))?
+            .enter(|| Held::open(to, protocol, count, concurrency, PATIENCE))?
+    }
+
+    /// Follows a schedule of TCP connections and records what happens; `tick` sees the recording
+    /// grow.
+    ///
+    /// # Errors
+    /// As [`Place::spread`].
+    fn drive(
+        &self,
+        to: SocketAddr,
+        schedule: &Schedule,
+        tick: impl FnMut(Duration, &Recording) + Send,
+    ) -> Result<Recording, Failure> {
+        self.netns().enter(|| drive(to, schedule, tick))?
     }
 }
 

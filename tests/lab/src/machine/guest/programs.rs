@@ -51,6 +51,7 @@ fn command(job: &Job, program: &Program, channel: &File) -> anyhow::Result<Comma
         .current_dir(&job.task.directory)
         .env_clear()
         .envs(&job.task.environment)
+        .env(lab::harness::FOLDER, &job.folder)
         .stdin(channel.try_clone()?)
         .stdout(channel.try_clone()?)
         .stderr(channel.try_clone()?);

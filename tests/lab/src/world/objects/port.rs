@@ -76,6 +76,12 @@ impl Port {
         port
     }
 
+    /// The entry in `spec.ports` of a `ServiceImport`, which knows no target.
+    pub(super) fn in_import(&self) -> Value {
+        let protocol = self.protocol.to_string();
+        json!({"name": self.name, "protocol": protocol, "port": self.number})
+    }
+
     /// The entry in the `ports` of an `EndpointSlice`.
     pub(super) fn in_slice(&self) -> Value {
         let protocol = self.protocol.to_string();

@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use serde_json::{Map, Value, json};
 
 use super::endpoint::Endpoint;
-use super::family::{Families, Family};
+use super::family::Families;
 use super::port::Port;
+use super::slices::Slices;
 use crate::world::topology::Addresses;
 
 /// A Service of type `ClusterIP`, or `NodePort` if a port has one, or `LoadBalancer` if it has
@@ -19,6 +20,8 @@ pub struct Service {
     families: Families,
     ports: Vec<Port>,
     annotations: Map<String, Value>,
+    /// Annotations of its slices.
+    on_slices: Map<String, Value>,
     /// What goes into `spec` besides the above.
     more: Map<String, Value>,
     ingress: Vec<IpAddr>,
@@ -34,6 +37,7 @@ impl Service {
             families: Families::V4,
             ports: ports.into_iter().collect(),
             annotations: Map::new(),
+            on_slices: Map::new(),
             more: Map::new(),
             ingress: Vec::new(),
         }
@@ -64,6 +68,13 @@ impl Service {
     #[must_use]
     pub fn annotation(mut self, key: &str, value: &str) -> Self {
         self.annotations.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Annotates all its slices.
+    #[must_use]
+    pub fn slice_annotation(mut self, key: &str, value: &str) -> Self {
+        self.on_slices.insert(key.to_owned(), value.into());
         self
     }
 
@@ -110,6 +121,16 @@ impl Service {
     /// Its namespace.
     pub fn in_namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Its ports.
+    pub(super) fn ports(&self) -> &[Port] {
+        &self.ports
+    }
+
+    /// Its address families.
+    pub(super) fn has_families(&self) -> Families {
+        self.families
     }
 
     /// Its IPv4 `ClusterIP` with a port.
@@ -170,30 +191,19 @@ impl Service {
 
     /// Its `EndpointSlice`s: one per address family, holding all endpoints.
     pub fn slices(&self, endpoints: &[Endpoint]) -> Vec<Value> {
-        let ports: Vec<_> = self.ports.iter().map(Port::in_slice).collect();
-        let slice = |&family: &Family| {
-            let endpoints: Vec<_> = endpoints
-                .iter()
-                .map(|endpoint| endpoint.object(&self.namespace, family))
-                .collect();
-            json!({
-                "apiVersion": "discovery.k8s.io/v1",
-                "kind": "EndpointSlice",
-                "metadata": {
-                    "name": format!("{}-{}", self.name, family.name().to_lowercase()),
-                    "namespace": self.namespace,
-                    "labels": {
-                        "kubernetes.io/service-name": self.name,
-                        "endpointslice.kubernetes.io/managed-by":
-                            "endpointslice-controller.k8s.io",
-                    },
-                },
-                "addressType": family.name(),
-                "ports": ports,
-                "endpoints": endpoints,
-            })
+        let labels = json!({
+            "kubernetes.io/service-name": self.name,
+            "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+        });
+        let slices = Slices {
+            prefix: &self.name,
+            namespace: &self.namespace,
+            labels,
+            annotations: &self.on_slices,
+            families: self.families,
+            ports: &self.ports,
         };
-        self.families.list().iter().map(slice).collect()
+        slices.objects(endpoints)
     }
 }
 

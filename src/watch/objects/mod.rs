@@ -1,16 +1,21 @@
 //! Kubernetes objects with only the fields that Spillway uses; all others are skipped while
 //! decoding, so that they never take memory.
 
-use std::collections::BTreeMap;
+mod metadata;
+mod multicluster;
+
 use std::net::IpAddr;
 
 use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use k8s_openapi::jiff::Timestamp;
-use serde::{Deserialize, Deserializer};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
 
 use super::lenient::{Field, FromValue, from_map};
 use crate::model::{Family, Protocol};
+use metadata::metadata;
+pub use multicluster::{
+    ClusterProperty, ImportSpec, ImportType, McsVersion, PropertySpec, ServiceImport,
+};
 
 /// On Services that another proxy takes care of (well-known label, KEP-2447).
 pub const SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
@@ -18,6 +23,12 @@ pub const SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
 pub const HEADLESS: &str = "service.kubernetes.io/headless";
 /// On `EndpointSlices`: the Service that they belong to (well-known label).
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// On `EndpointSlices`: the `ServiceImport` that they belong to (KEP-1645).
+pub const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
+/// On `EndpointSlices` of a `ServiceImport`: the id of the cluster that exports them (KEP-1645).
+pub const SOURCE_CLUSTER: &str = "multicluster.kubernetes.io/source-cluster";
+/// On `ServiceImports` that a Service made for the purpose stands for (annotation, KEP-1645).
+pub const DERIVED_SERVICE: &str = "multicluster.kubernetes.io/derived-service";
 /// On Nodes (well-known label).
 pub const ZONE: &str = "topology.kubernetes.io/zone";
 
@@ -26,7 +37,7 @@ pub const ZONE: &str = "topology.kubernetes.io/zone";
 #[resource(inherit = "core::Service")]
 #[serde(default)]
 pub struct Service {
-    /// Names and labels.
+    /// Names, labels and annotations.
     #[serde(deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     /// What it shall be.
@@ -110,7 +121,7 @@ pub struct ClientIpConfig {
 #[resource(inherit = "discovery::EndpointSlice")]
 #[serde(default, rename_all = "camelCase")]
 pub struct EndpointSlice {
-    /// Names and labels.
+    /// Names, labels and annotations.
     #[serde(deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     /// What its addresses are.
@@ -173,7 +184,7 @@ pub struct Conditions {
 #[resource(inherit = "core::Node")]
 #[serde(default)]
 pub struct Node {
-    /// Names and labels.
+    /// Names, labels and annotations.
     #[serde(deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     /// What it shall be.
@@ -197,8 +208,6 @@ pub struct Taint {
 }
 
 from_map!(
-    Metadata,
-    Labels,
     ServiceSpec,
     ServicePort,
     AffinityConfig,
@@ -258,31 +267,6 @@ impl FromValue for Protocol {
     }
 }
 
-/// The part of `metadata` that is used here or by the watcher.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Metadata {
-    name: Field<String>,
-    namespace: Field<String>,
-    resource_version: Field<String>,
-    deletion_timestamp: Field<String>,
-    labels: Field<Labels>,
-}
-
-/// The labels that are used here.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Labels {
-    #[serde(rename = "service.kubernetes.io/service-proxy-name")]
-    service_proxy_name: Field<String>,
-    #[serde(rename = "service.kubernetes.io/headless")]
-    headless: Field<String>,
-    #[serde(rename = "kubernetes.io/service-name")]
-    service_name: Field<String>,
-    #[serde(rename = "topology.kubernetes.io/zone")]
-    zone: Field<String>,
-}
-
 impl<T> Field<T> {
     /// The value, where it is usable.
     pub fn ok(self) -> Option<T> {
@@ -291,33 +275,4 @@ impl<T> Field<T> {
             Self::Absent | Self::Invalid(_) => None,
         }
     }
-}
-
-/// Decodes `metadata` into the type that `kube` wants, without what is not used.
-fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    let metadata = Field::<Metadata>::deserialize(deserializer)?;
-    let metadata = metadata.ok().unwrap_or_default();
-    let labels = metadata.labels.ok().unwrap_or_default();
-    let labels = [
-        (SERVICE_PROXY_NAME, labels.service_proxy_name),
-        (HEADLESS, labels.headless),
-        (SERVICE_NAME, labels.service_name),
-        (ZONE, labels.zone),
-    ];
-    let labels: BTreeMap<_, _> = labels
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value.ok()?)))
-        .collect();
-    Ok(ObjectMeta {
-        name: metadata.name.ok(),
-        namespace: metadata.namespace.ok(),
-        resource_version: metadata.resource_version.ok(),
-        // Only whether there is one matters, so it may as well not be parsed.
-        deletion_timestamp: match metadata.deletion_timestamp {
-            Field::Absent => None,
-            Field::Valid(_) | Field::Invalid(_) => Some(Time(Timestamp::UNIX_EPOCH)),
-        },
-        labels: (!labels.is_empty()).then_some(labels),
-        ..ObjectMeta::default()
-    })
 }

@@ -1,0 +1,115 @@
+//! Checks of what section `spillway` says of levels and capacity.
+
+use std::time::Duration;
+
+use super::annotations::{Annotation, CAPACITY, LEVELS, REMOTE, ROUTING, value};
+use super::check::Findings;
+use super::file::{self, Word};
+use super::settings::Settings;
+use crate::model::{Capacity, Level, Mode, Remote, Said, Tuning};
+
+/// What is true where nobody says otherwise: the file's words, or else the defaults.
+pub fn defaults(file: &file::Spillway, findings: &mut Findings<'_>) -> Tuning {
+    let capacity = file.capacity.as_ref().map(|word| match word {
+        Word::Number(number) => number.to_string(),
+        Word::Text(text) => text.clone(),
+    });
+    Tuning {
+        routing: word(
+            ("spillway.routing", file.routing.as_deref()),
+            &ROUTING,
+            Mode::default(),
+            findings,
+        ),
+        levels: word(
+            ("spillway.levels", file.levels.as_deref()),
+            &LEVELS,
+            Level::ALL.to_vec(),
+            findings,
+        ),
+        capacity: word(
+            ("spillway.capacity", capacity.as_deref()),
+            &CAPACITY,
+            Capacity::Unlimited,
+            findings,
+        ),
+        remote: word(
+            ("spillway.remote", file.remote.as_deref()),
+            &REMOTE,
+            Remote::default(),
+            findings,
+        ),
+        shed: Said::Valid(file.shed.unwrap_or_default()),
+        affinity_yield: Said::Valid(file.affinity_yield.unwrap_or_default()),
+        // These have fields of their own in the settings.
+        weights: Said::Nothing,
+        scheduler: Said::Nothing,
+    }
+}
+
+/// A value that is written as in an annotation.
+fn word<T>(
+    (field, text): (&str, Option<&str>),
+    annotation: &Annotation<T>,
+    default: T,
+    findings: &mut Findings<'_>,
+) -> Said<T> {
+    let Some(text) = text else {
+        return Said::Valid(default);
+    };
+    let value = (annotation.read)(text).unwrap_or_else(|| {
+        findings.wrong(field, format_args!("found {text:?}"), annotation.remedy);
+        default
+    });
+    Said::Valid(value)
+}
+
+/// `spillway.clusterId`; empty for none
+pub fn cluster_id(file: &file::Spillway, findings: &mut Findings<'_>) -> Option<String> {
+    let text = file.cluster_id.as_deref().filter(|text| !text.is_empty())?;
+    let id = value::cluster_id(text);
+    if id.is_none() {
+        findings.wrong(
+            "spillway.clusterId",
+            format_args!("found {text:?}"),
+            "give a DNS subdomain of at most 127 characters, like east-1.example.com",
+        );
+    }
+    id.map(|id| id.to_string())
+}
+
+/// `spillway.capacityTickMilliseconds`
+pub fn tick(file: &file::Spillway, findings: &mut Findings<'_>) -> Duration {
+    match file.capacity_tick_milliseconds {
+        None => Settings::TICK,
+        Some(found) => match u64::try_from(found) {
+            Ok(milliseconds @ 100..=10_000) => Duration::from_millis(milliseconds),
+            _ => {
+                findings.wrong(
+                    "spillway.capacityTickMilliseconds",
+                    format_args!("found {found}"),
+                    "give 100 to 10000 milliseconds",
+                );
+                Settings::TICK
+            }
+        },
+    }
+}
+
+/// `spillway.slowStartSeconds`
+pub fn slow_start(file: &file::Spillway, findings: &mut Findings<'_>) -> Duration {
+    match file.slow_start_seconds {
+        None => Settings::SLOW_START,
+        Some(found) => match u64::try_from(found) {
+            Ok(seconds @ 0..=600) => Duration::from_secs(seconds),
+            _ => {
+                findings.wrong(
+                    "spillway.slowStartSeconds",
+                    format_args!("found {found}"),
+                    "give 0 (none) to 600 seconds",
+                );
+                Settings::SLOW_START
+            }
+        },
+    }
+}

@@ -1,0 +1,75 @@
+//! What goes wrong for one Service stops no other.
+
+use anyhow::Result;
+use lab::traffic::Protocol;
+use lab::world::objects::Port;
+use lab::world::{ECHO_PORT, Pod};
+use spillway::kernel::link::Link;
+
+use crate::bed::{Bed, until_served_by};
+
+const MULTICAST_ADDRESS: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: refused, namespace: shop}
+spec: {clusterIP: "ff0e::1", ports: [{name: http, port: 80, protocol: TCP}]}
+"#;
+
+const MULTICAST_ENDPOINT: &str = r#"
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-extra, namespace: default, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{name: tcp, port: 8080, protocol: TCP}]
+endpoints: [{addresses: ["239.1.1.1"]}]
+"#;
+
+pub fn a_refused_virtual_address_stops_no_other_service() -> Result<()> {
+    let bed = Bed::start()?;
+    bed.cluster()?.api().apply_yaml(MULTICAST_ADDRESS)?;
+    bed.agent()?.wait_log("ff0e::1")?;
+    web_is_served(&bed)
+}
+
+pub fn on_a_node_without_ipv6_services_are_served_over_ipv4() -> Result<()> {
+    let bed = Bed::start()?;
+    let switch = "/proc/sys/net/ipv6/conf/all/disable_ipv6";
+    bed.node()?
+        .netns()
+        .enter(|| std::fs::write(switch, "1"))??;
+    web_is_served(&bed)
+}
+
+pub fn a_refused_endpoint_stops_no_other() -> Result<()> {
+    let bed = Bed::start()?;
+    bed.cluster()?.api().apply_yaml(MULTICAST_ENDPOINT)?;
+    web_is_served(&bed)?;
+    bed.agent()?.wait_log("239.1.1.1")?;
+    Ok(())
+}
+
+pub fn a_link_that_somebody_deletes_comes_back_with_the_next_service() -> Result<()> {
+    let bed = Bed::start()?;
+    web_is_served(&bed)?;
+    bed.node()?.netns().enter(Link::delete)??;
+    let other = bed
+        .cluster()?
+        .service("other", [Port::tcp("http", 80).to(ECHO_PORT)]);
+    bed.cluster()?.publish(&other, &bed.pods)?;
+    let all: Vec<&Pod> = bed.pods.iter().collect();
+    until_served_by(&bed.client, other.v4(80), Protocol::Tcp, &all)?;
+    let addresses = bed
+        .node()?
+        .netns()
+        .enter(|| Link::open()?.addresses())??
+        .len();
+    // Of `web`, one of each family, and of `other`.
+    anyhow::ensure!(addresses >= 3, "{addresses} addresses are back");
+    Ok(())
+}
+
+fn web_is_served(bed: &Bed) -> Result<()> {
+    let web = bed.web(&bed.pods)?;
+    let all: Vec<&Pod> = bed.pods.iter().collect();
+    until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all)
+}

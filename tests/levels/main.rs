@@ -1,0 +1,44 @@
+//! Nearest first, spill when full: what connections do under load. Given these pods at these
+//! distances and these capacities, so many connections go there. Run by `cargo lab test levels`.
+//!
+//! The pass marks T1 to T9 are those that the project set itself.
+
+mod bed;
+mod change;
+mod endpoints;
+mod kernel;
+mod order;
+mod remote;
+mod restart;
+mod rise;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lab::harness::main(
+        "levels",
+        lab::tests![
+            order::the_near_level_is_filled_before_the_next_is_touched,
+            order::three_levels_fill_one_after_the_other,
+            order::short_connections_at_idle_stay_near,
+            order::one_after_the_other_still_means_evenly,
+            order::udp_flows_are_even_within_a_level,
+            order::nobody_is_refused_when_every_level_is_over_its_budget,
+            order::a_client_with_affinity_stays_with_one_near_pod,
+            order::balance_is_even_at_any_distance,
+            endpoints::a_level_that_dies_is_left_at_once_and_nobody_is_refused,
+            endpoints::the_first_pod_of_a_new_level_is_not_flooded,
+            endpoints::a_pod_that_comes_back_is_not_taken_for_full,
+            change::a_capacity_changed_live_takes_effect,
+            change::a_bad_annotation_leaves_the_last_good_one,
+            change::a_drained_level_is_left_and_comes_back,
+            remote::another_cluster_takes_what_this_one_has_no_room_for,
+            remote::an_import_is_served_at_its_clusterset_ip,
+            remote::never_means_never_and_always_means_like_any_other,
+            restart::a_kernel_without_its_agent_goes_on_spilling,
+            kernel::no_scheduler_can_stall_the_kernel,
+            kernel::a_thousand_endpoints_cost_a_packet_no_time,
+            rise::load_rises_threefold_and_falls_back,
+        ],
+    )
+}

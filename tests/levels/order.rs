@@ -1,0 +1,184 @@
+//! Which level takes a connection.
+
+use anyhow::{Result, ensure};
+use lab::traffic::Protocol;
+use lab::world::Place;
+
+use crate::bed::{BUDGET, Bed, Pods, ROUTING, TCP, WAYS, at_most, each_has};
+
+/// Four pods near and four far, 25 connections each.
+const FOUR_AND_FOUR: Pods = Pods {
+    node: 4,
+    zone: 0,
+    cluster: 4,
+    remote: 0,
+};
+
+/// T1.
+pub fn the_near_level_is_filled_before_the_next_is_touched() -> Result<()> {
+    let mut bed = Bed::new(FOUR_AND_FOUR)?;
+    let services = bed.one_each_way(BUDGET)?;
+    bed.start_agent_and_warm_up(BUDGET)?;
+    for (way, web) in &services {
+        let mut held = bed.hold(*way, web, 4 * BUDGET)?;
+        let far = held.now().of_all(&bed.cluster);
+        // `wlc`, which serves UDP, gives every idle destination a flow, whatever its weight.
+        let strays = match way.0 {
+            Protocol::Udp => bed.cluster.len(),
+            Protocol::Tcp | Protocol::Sctp => 0,
+        };
+        ensure!(far <= strays, "{way:?} at its budget: {}", held.now());
+
+        held.add(bed.hold(*way, web, 30)?);
+        each_has(&held, &bed.node, BUDGET..=at_most(BUDGET))?;
+        each_has(&held, &bed.cluster, 1..=BUDGET)?;
+        ensure!(held.ping().answered() == 4 * BUDGET + 30, "one was cut");
+    }
+    Ok(())
+}
+
+/// T1 with three levels.
+pub fn three_levels_fill_one_after_the_other() -> Result<()> {
+    let mut bed = Bed::new(Pods {
+        node: 2,
+        zone: 2,
+        cluster: 2,
+        remote: 0,
+    })?;
+    let services = bed.one_each_way(BUDGET)?;
+    bed.start_agent_and_warm_up(BUDGET)?;
+    for (way, web) in &services {
+        let mut held = bed.hold(*way, web, 2 * BUDGET)?;
+        let strays = match way.0 {
+            Protocol::Udp => 4,
+            Protocol::Tcp | Protocol::Sctp => 0,
+        };
+        let [node, ..] = bed.per_level(&held);
+        ensure!(node + strays >= 2 * BUDGET, "{way:?}: {}", held.now());
+
+        held.add(bed.hold(*way, web, 2 * BUDGET)?);
+        each_has(&held, &bed.node, BUDGET - 2..=at_most(BUDGET))?;
+        let [_, zone, cluster, _] = bed.per_level(&held);
+        ensure!(zone >= 2 * BUDGET * 4 / 5, "{way:?}: {}", held.now());
+        ensure!(cluster <= strays, "{way:?}: {}", held.now());
+
+        held.add(bed.hold(*way, web, BUDGET)?);
+        each_has(&held, &bed.node, BUDGET..=at_most(BUDGET))?;
+        each_has(&held, &bed.zone, BUDGET..=at_most(BUDGET))?;
+        each_has(&held, &bed.cluster, 1..=BUDGET)?;
+    }
+    Ok(())
+}
+
+/// T2. They are over at once, but the kernel's thresholds remember each for two minutes. Half as
+/// many as the mark says, twenty times a level's budget: the emulated processor needs half a
+/// minute for them.
+pub fn short_connections_at_idle_stay_near() -> Result<()> {
+    let mut bed = Bed::new(FOUR_AND_FOUR)?;
+    let services = bed.one_each_way(BUDGET)?;
+    bed.start_agent_and_warm_up(BUDGET)?;
+    for (way, web) in services.iter().filter(|(way, _)| way.0 == Protocol::Tcp) {
+        let spread = bed.client.spread(way.to(web), way.0, 1_000, 2)?;
+        ensure!(spread.failed() == 0, "{way:?}: {spread}");
+        ensure!(spread.of_all(&bed.cluster) == 0, "{way:?}: {spread}");
+    }
+    Ok(())
+}
+
+/// T3. None is open when the next comes, so to `sed` all pods are alike.
+pub fn one_after_the_other_still_means_evenly() -> Result<()> {
+    let mut bed = Bed::new(FOUR_AND_FOUR)?;
+    let services = bed.one_each_way(BUDGET)?;
+    bed.start_agent_and_warm_up(BUDGET)?;
+    for (way, web) in services.iter().filter(|(way, _)| way.0 == Protocol::Tcp) {
+        let spread = bed.client.spread(way.to(web), way.0, 800, 1)?;
+        ensure!(spread.failed() == 0, "{way:?}: {spread}");
+        let counts: Vec<usize> = bed.node.iter().map(|pod| spread.of(&pod.name)).collect();
+        let (least, most) = (counts.iter().min(), counts.iter().max());
+        let (least, most) = (least.copied().unwrap_or(0), most.copied().unwrap_or(0));
+        ensure!(2 * most <= 3 * least, "{way:?}: {spread}");
+    }
+    Ok(())
+}
+
+/// T4.
+pub fn udp_flows_are_even_within_a_level() -> Result<()> {
+    const FLOWS: usize = 200;
+    let mut bed = Bed::new(FOUR_AND_FOUR)?;
+    let services = bed.one_each_way(100)?;
+    bed.start_agent_and_warm_up(100)?;
+    for (way, web) in services.iter().filter(|(way, _)| way.0 == Protocol::Udp) {
+        let held = bed.hold(*way, web, FLOWS)?;
+        // Up to one flow goes to each idle far pod.
+        each_has(&held, &bed.cluster, 0..=1)?;
+        let even = FLOWS / bed.node.len();
+        each_has(&held, &bed.node, even - 5..=even + 5)?;
+    }
+    Ok(())
+}
+
+/// T8.
+pub fn nobody_is_refused_when_every_level_is_over_its_budget() -> Result<()> {
+    let mut bed = Bed::new(Pods {
+        node: 2,
+        zone: 0,
+        cluster: 2,
+        remote: 0,
+    })?;
+    let services = bed.one_each_way(5)?;
+    bed.start_agent_and_warm_up(5)?;
+    for (way, web) in &services {
+        // Three times what all pods together have room for.
+        let mut held = bed.hold(*way, web, 60)?;
+        ensure!(held.ping().answered() == 60, "{way:?}: one was cut");
+        each_has(&held, &bed.node, 5..=30)?;
+        let spread = bed.client.spread(way.to(web), way.0, 50, 2)?;
+        ensure!(spread.answered() == 50, "{way:?}: {spread}");
+    }
+    Ok(())
+}
+
+pub fn a_client_with_affinity_stays_with_one_near_pod() -> Result<()> {
+    let mut bed = Bed::new(FOUR_AND_FOUR)?;
+    let web = bed.spilling("sticky", TCP, BUDGET)?.affinity(600);
+    bed.east()?.publish(&web, bed.own())?;
+    bed.start_agent_and_warm_up(BUDGET)?;
+    let mut held = bed.hold(TCP, &web, 10)?;
+    let first = held.now();
+    ensure!(first.answers.len() == 1, "{first}");
+    ensure!(first.of_all(&bed.node) == 10, "{first}");
+    // Beyond the pod's capacity, too: affinity goes before it, unless the Service says otherwise.
+    held.add(bed.hold(TCP, &web, BUDGET)?);
+    ensure!(held.now().answers.len() == 1, "{}", held.now());
+    // Another client is free to go elsewhere.
+    let other = bed.east_1()?.spread(TCP.to(&web), TCP.0, 10, 1)?;
+    ensure!(
+        other.answered() == 10 && other.answers.len() == 1,
+        "{other}"
+    );
+    Ok(())
+}
+
+pub fn balance_is_even_at_any_distance() -> Result<()> {
+    let mut bed = Bed::new(Pods {
+        node: 1,
+        zone: 1,
+        cluster: 2,
+        remote: 0,
+    })?;
+    let mut services = Vec::new();
+    for (index, way) in WAYS.into_iter().enumerate() {
+        let service = bed.plain(&format!("even-{index}"), way)?;
+        let service = service.annotation(ROUTING, "balance");
+        bed.east()?.publish(&service, bed.own())?;
+        services.push((way, service));
+    }
+    bed.start_agent()?;
+    for (way, web) in &services {
+        let held = bed.hold(*way, web, 80)?;
+        for pods in [&bed.node, &bed.zone, &bed.cluster] {
+            each_has(&held, pods, 19..=21)?;
+        }
+    }
+    Ok(())
+}
