@@ -12,8 +12,8 @@ use crate::capacity::Summary;
 pub const SOON: Duration = Duration::from_secs(1);
 /// How often everything is reported or summed up, so that it is not forgotten.
 pub const OFTEN: Duration = Duration::from_secs(5);
-/// After how long what was not renewed is forgotten: one loss is forgiven.
-pub const LASTS: Duration = Duration::from_secs(10);
+/// After how long a summary is not used any more, as in the control loop (`Pace::budgets_last`).
+const LASTS: Duration = Duration::from_secs(10);
 /// For how long a summary is as good as a newer one: a little more than [`OFTEN`].
 pub const FRESH: Duration = Duration::from_secs(6);
 /// What a demand must move by, as a part of itself and in connections, to be worth a report.

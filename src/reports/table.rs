@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::body::{Entry, coarse};
-use super::local::{LASTS, OFTEN, SOON};
+use super::local::{OFTEN, SOON};
 use crate::capacity::{Report, Summary};
 
+/// After how long a report that was not renewed is forgotten: one may be lost, and the next be late.
+const LASTS: Duration = Duration::from_secs(11);
 /// For how long a keeper only listens after it has first heard of a virtual server: until everybody
 /// has reported once. The other keeper speaks meanwhile, if it is not new as well.
 const LISTENS: Duration = Duration::from_secs(6);
