@@ -113,7 +113,11 @@ mod tests {
         let health = Arc::new(Health::new(NO_PATIENCE));
         let metrics = Arc::<Metrics>::default();
         health.node_eligible(true);
-        let status = Status::new(health.clone(), metrics.clone());
+        let status = Status::new(
+            health.clone(),
+            metrics.clone(),
+            Teller::new(metrics.clone()).0,
+        );
         status.arrived(&Event::Service(Change::Delete(ServiceId::new("a", "b"))));
         status.queued();
         for report in reports {
