@@ -62,15 +62,12 @@ impl Bulletin {
         if before == now {
             return None;
         }
-        let told = match now {
-            Some(reason) => {
-                self.told.insert(key.clone(), reason);
-                reason
-            }
-            None => {
-                self.told.remove(key);
-                Reason::SpillEnded
-            }
+        let told = if let Some(reason) = now {
+            self.told.insert(key.clone(), reason);
+            reason
+        } else {
+            self.told.remove(key);
+            Reason::SpillEnded
         };
         let levels = standing.ranks.iter();
         let levels = levels.map(|rank| format!("{}: {}", title(rank), rank.reason));

@@ -342,7 +342,8 @@ impl<P: Platform, O> Knows for Core<P, O> {
                 for ((id, plan), routes) in plan.iter().zip(&mut routes) {
                     routes.mark = self.syncer.mark(id).map(Mark::value);
                     for (server, family) in plan.servers.iter().zip(&mut routes.families) {
-                        family.routing = mode(known, &self.here).name().to_owned();
+                        let mode = mode(known, &self.here).name();
+                        mode.clone_into(&mut family.routing);
                         // What cannot be read just is not shown.
                         let counts = self.syncer.counts(id, server.family).unwrap_or_default();
                         let key = Key {

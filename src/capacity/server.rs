@@ -126,8 +126,9 @@ impl Server {
             let mut fresh = known.is_none();
             let mut endpoint = known.unwrap_or_else(|| {
                 let count = adopted.get(&address).map(|count| **count);
-                // What the kernel served before this agent started is not new.
-                let slow = !(first && count.is_some());
+                // What is there when the agent, or the service, begins is not new: a service whose
+                // endpoints all were would refuse most of what they can serve.
+                let slow = !first;
                 Endpoint::new(real, count, slow, at)
             });
             fresh |= endpoint.replan(real, *place);
@@ -292,6 +293,11 @@ impl Server {
         };
         self.fast = self.endpoints.iter().any(|endpoint| {
             let soon = 2.0 * endpoint.recent.per_second * at.pace.tick.as_secs_f64();
+            let full = matches!(endpoint.gate, Gate::Threshold(threshold) if threshold.is_full());
+            // Room that an ending makes is seen at a tick only, and until then connections go far.
+            if full && endpoint.moved.endings > 0.0 {
+                return true;
+            }
             matches!(endpoint.gate, Gate::Threshold(_))
                 && endpoint
                     .budget(at)

@@ -80,36 +80,32 @@ pub fn cluster_id(file: &file::Spillway, findings: &mut Findings<'_>) -> Option<
 
 /// `spillway.capacityTickMilliseconds`
 pub fn tick(file: &file::Spillway, findings: &mut Findings<'_>) -> Duration {
-    match file.capacity_tick_milliseconds {
-        None => Settings::TICK,
-        Some(found) => match u64::try_from(found) {
-            Ok(milliseconds @ 100..=10_000) => Duration::from_millis(milliseconds),
-            _ => {
-                findings.wrong(
-                    "spillway.capacityTickMilliseconds",
-                    format_args!("found {found}"),
-                    "give 100 to 10000 milliseconds",
-                );
-                Settings::TICK
-            }
-        },
+    let Some(found) = file.capacity_tick_milliseconds else {
+        return Settings::TICK;
+    };
+    if let Ok(milliseconds @ 100..=10_000) = u64::try_from(found) {
+        return Duration::from_millis(milliseconds);
     }
+    findings.wrong(
+        "spillway.capacityTickMilliseconds",
+        format_args!("found {found}"),
+        "give 100 to 10000 milliseconds",
+    );
+    Settings::TICK
 }
 
 /// `spillway.slowStartSeconds`
 pub fn slow_start(file: &file::Spillway, findings: &mut Findings<'_>) -> Duration {
-    match file.slow_start_seconds {
-        None => Settings::SLOW_START,
-        Some(found) => match u64::try_from(found) {
-            Ok(seconds @ 0..=600) => Duration::from_secs(seconds),
-            _ => {
-                findings.wrong(
-                    "spillway.slowStartSeconds",
-                    format_args!("found {found}"),
-                    "give 0 (none) to 600 seconds",
-                );
-                Settings::SLOW_START
-            }
-        },
+    let Some(found) = file.slow_start_seconds else {
+        return Settings::SLOW_START;
+    };
+    if let Ok(seconds @ 0..=600) = u64::try_from(found) {
+        return Duration::from_secs(seconds);
     }
+    findings.wrong(
+        "spillway.slowStartSeconds",
+        format_args!("found {found}"),
+        "give 0 to 600 seconds",
+    );
+    Settings::SLOW_START
 }
