@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use lab::traffic::Protocol;
+use lab::world::Place as _;
 use lab::world::objects::Port;
 use lab::world::{ECHO_PORT, Pod};
 use spillway::kernel::link::Link;
