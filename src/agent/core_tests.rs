@@ -41,7 +41,7 @@ impl Bed {
         let syncer = Syncer::new(kernel.clone(), MarkRange::default(), drain).unwrap();
         let (feed, inbox) = Feed::new();
         let ears = Ears::default();
-        let pacer = Pacer::new(Pace::default());
+        let pacer = Pacer::new(Pace::default(), "east-1");
         let core = Core::new(syncer, pacer, Here::default(), ears.clone());
         let bed = Self {
             kernel,
