@@ -82,9 +82,10 @@ pub fn cluster_id(file: &file::Spillway, findings: &mut Findings<'_>) -> Option<
 pub fn tick(file: &file::Spillway, findings: &mut Findings<'_>) -> Duration {
     match file.capacity_tick_milliseconds {
         None => Settings::TICK,
-        Some(found) => match u64::try_from(found) {
-            Ok(milliseconds @ 100..=10_000) => Duration::from_millis(milliseconds),
-            _ => {
+        Some(found) => {
+            if let Ok(milliseconds @ 100..=10_000) = u64::try_from(found) {
+                Duration::from_millis(milliseconds)
+            } else {
                 findings.wrong(
                     "spillway.capacityTickMilliseconds",
                     format_args!("found {found}"),
@@ -92,7 +93,7 @@ pub fn tick(file: &file::Spillway, findings: &mut Findings<'_>) -> Duration {
                 );
                 Settings::TICK
             }
-        },
+        }
     }
 }
 
@@ -100,9 +101,10 @@ pub fn tick(file: &file::Spillway, findings: &mut Findings<'_>) -> Duration {
 pub fn slow_start(file: &file::Spillway, findings: &mut Findings<'_>) -> Duration {
     match file.slow_start_seconds {
         None => Settings::SLOW_START,
-        Some(found) => match u64::try_from(found) {
-            Ok(seconds @ 0..=600) => Duration::from_secs(seconds),
-            _ => {
+        Some(found) => {
+            if let Ok(seconds @ 0..=600) = u64::try_from(found) {
+                Duration::from_secs(seconds)
+            } else {
                 findings.wrong(
                     "spillway.slowStartSeconds",
                     format_args!("found {found}"),
@@ -110,6 +112,6 @@ pub fn slow_start(file: &file::Spillway, findings: &mut Findings<'_>) -> Duratio
                 );
                 Settings::SLOW_START
             }
-        },
+        }
     }
 }
