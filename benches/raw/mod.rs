@@ -24,9 +24,9 @@ impl Raw {
     pub fn commands(family: u16, commands: &[Command]) -> Result<Self> {
         let mut socket = Socket::open(NETLINK_GENERIC)?;
         let mut batches = Vec::new();
-        let (mut batch, mut last) = (Batch::default(), 0);
+        let mut batch = Batch::default();
         for (number, command) in commands.iter().enumerate() {
-            last = socket.next_sequence();
+            let last = socket.next_sequence();
             batch.push(family, last, 0, &wire::Message::from(command));
             if batch.bytes().len() >= BATCH_BYTES || number + 1 == commands.len() {
                 batch.acknowledge_last();
