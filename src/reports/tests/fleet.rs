@@ -90,14 +90,17 @@ impl Fleet {
             if self.down[node] {
                 continue;
             }
-            if self.step % 4 == 0 {
+            if self.step.is_multiple_of(4) {
                 let asked = asked("web", self.demands[node], self.capacities[node]);
                 self.exchanges[node].demand(Some(zone(node)), &[asked], now);
             }
             let (outgoing, news) = self.exchanges[node].tick(now);
             for datagram in outgoing {
                 self.sent += 1;
-                if self.loses.is_none_or(|of| mix(self.sent.into()) % of != 0) {
+                if self
+                    .loses
+                    .is_none_or(|of| !mix(self.sent.into()).is_multiple_of(of))
+                {
                     // Some overtake others.
                     let arrives = self.step + 1 + self.sent * 7 % 3;
                     self.network.insert((arrives, self.sent), (node, datagram));
