@@ -2,7 +2,7 @@
 //! they are programmed, and at every tick it is fed the kernel's counts.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -19,7 +19,12 @@ pub struct Pacer {
     pace: Pace,
     /// When each virtual server with a capacity is due.
     due: BTreeMap<Key, Instant>,
+    /// How long it takes to look at one of them.
+    cost: Duration,
 }
+
+/// What looking at counts may take of a processor: a twentieth.
+const SHARE: u32 = 20;
 
 impl Pacer {
     /// The loop of the node of this name, with nothing to do yet.
@@ -28,6 +33,7 @@ impl Pacer {
             controller: Controller::new(pace).on(node),
             pace,
             due: BTreeMap::new(),
+            cost: Duration::ZERO,
         }
     }
 
@@ -95,10 +101,12 @@ impl Pacer {
     /// Feeds the loop the kernel's counts of what is due, and tells the kernel what follows. Whether
     /// anything was due.
     pub fn tick<P: Platform>(&mut self, syncer: &mut Syncer<P>, now: Instant) -> bool {
+        let begin = Instant::now();
         let mut changes = Vec::new();
-        let mut any = false;
+        let mut looked = 0;
+        let usual = self.usual();
         for (key, due) in self.due.iter_mut().filter(|(_, due)| **due <= now) {
-            any = true;
+            looked += 1;
             let counts = counted(&key.port, syncer.counts(&key.port, key.family));
             // Nothing is known of a virtual server that cannot be read: it stays as it is.
             if !counts.is_empty() {
@@ -106,10 +114,22 @@ impl Pacer {
                 let tuned: Vec<Tuned> = adjustments.into_iter().map(tuned).collect();
                 changes.push((key.port.clone(), key.family, tuned));
             }
-            *due = now + self.controller.delay(key).unwrap_or(self.pace.tick);
+            *due = now + self.controller.delay(key).unwrap_or(usual).min(usual);
         }
         syncer.tune(&changes, now);
-        any
+        if looked > 0 {
+            self.cost = (self.cost + begin.elapsed() / looked) / 2;
+        }
+        looked > 0
+    }
+
+    /// Between two looks at a virtual server that does not ask for more: as often as is cheap, since
+    /// short connections out of the blue fill a threshold in no time, but no less often than the
+    /// tick.
+    fn usual(&self) -> Duration {
+        let servers = u32::try_from(self.due.len()).unwrap_or(u32::MAX);
+        let affordable = self.cost.saturating_mul(servers).saturating_mul(SHARE);
+        affordable.clamp(self.pace.fast_tick.min(self.pace.tick), self.pace.tick)
     }
 }
 

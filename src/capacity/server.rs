@@ -235,6 +235,7 @@ impl Server {
         }
         self.lower(at);
         self.nudge();
+        self.suspect();
         let factor = self.lift.factor();
         let mut adjustments = Vec::new();
         for (endpoint, held) in self.endpoints.iter_mut().zip(held) {
@@ -251,6 +252,28 @@ impl Server {
             }
         }
         adjustments
+    }
+
+    /// Where weights make a ladder, a farther rank gets connections only if the kernel passes all
+    /// nearer endpoints over. So one that got none meanwhile is marked in the kernel as full.
+    fn suspect(&mut self) {
+        if self.style != Style::Ladder {
+            return;
+        }
+        let farthest = self
+            .endpoints
+            .iter()
+            .filter(|one| one.moved.new > 0)
+            .map(|one| one.place)
+            .max();
+        for endpoint in &mut self.endpoints {
+            if let Gate::Threshold(threshold) = &mut endpoint.gate
+                && endpoint.moved.new == 0
+                && Some(endpoint.place) < farthest
+            {
+                threshold.suspect();
+            }
+        }
     }
 
     /// Takes the load of the ranks and of all together in.

@@ -153,6 +153,8 @@ pub struct Threshold {
     limits: Limits,
     /// Whether the kernel may have marked the real server as overloaded. It does not say.
     full: bool,
+    /// Whether it behaves as if it had, whatever the counts say.
+    suspect: bool,
 }
 
 /// What to send.
@@ -170,7 +172,11 @@ pub enum Edit {
 impl Threshold {
     /// Of a real server that the kernel may have marked as overloaded or not.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, full: true }
+        Self {
+            limits,
+            full: true,
+            suspect: false,
+        }
     }
 
     /// The limits that the kernel holds.
@@ -183,12 +189,19 @@ impl Threshold {
         self.full
     }
 
+    /// The kernel behaves as if it had marked the real server, whatever the counts say: they are
+    /// read now and then, and what came and went in between does not show.
+    pub fn suspect(&mut self) {
+        self.suspect = true;
+    }
+
     /// Moves to what is right in this situation, if that is worth an edit.
     pub fn follow(&mut self, situation: &Situation) -> Edit {
         let total = situation.total();
         self.full |= situation.peak >= self.limits.upper;
         // Somebody left below the lower limit, upon which the kernel took its mark back.
         self.full &= total >= self.limits.lower;
+        self.full |= std::mem::take(&mut self.suspect);
 
         let right = situation.limits();
         let rises = right.upper > self.limits.upper;

@@ -8,6 +8,11 @@ use super::local::Socket;
 use crate::serve::near::parse;
 use crate::serve::routes::{EndpointRoutes, FamilyRoutes, LevelRoutes, PortRoutes};
 
+const EXAMPLE: &str = "\
+Examples: all services of this node, and one of them as JSON
+  spillway routes
+  spillway routes shop/web -o json";
+
 /// Shows where this node's agent sends connections now: `ipvsadm -ln`, but level by level.
 ///
 /// For each service port and family: its levels in the order in which they fill up, with their
@@ -16,6 +21,7 @@ use crate::serve::routes::{EndpointRoutes, FamilyRoutes, LevelRoutes, PortRoutes
 /// connections, `-` where nobody counts them since the service has no capacity. SHARE is the part
 /// of this node's new connections. Needs root on the node, or `kubectl exec` into its agent.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub struct Args {
     /// NAMESPACE/NAME, or NAME in namespace default; NAME@clusterset for a ServiceImport [default: all]
     service: Option<String>,

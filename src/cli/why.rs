@@ -7,12 +7,17 @@ use super::local::Socket;
 use crate::serve::near::parse;
 use crate::serve::routes::{FamilyRoutes, PortRoutes};
 
+const EXAMPLE: &str = "\
+Example: why do connections to the service web in the namespace shop go where they go?
+  spillway why shop/web";
+
 /// Says which level a new connection from this node to a service takes now, and what made it so.
 ///
 /// Asks the agent of this node: another node may have other levels and another part of the
 /// endpoints' capacity. `spillway routes` shows the endpoints behind the levels. Needs root on the
 /// node, or `kubectl exec` into its agent.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub struct Args {
     /// NAMESPACE/NAME, or NAME in namespace default; NAME@clusterset for a ServiceImport
     service: String,

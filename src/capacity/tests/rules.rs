@@ -271,8 +271,18 @@ fn the_mark_of_a_full_endpoint_is_taken_back_by_a_limit_that_falls_and_rises() {
 
 #[test]
 fn a_new_endpoint_starts_at_a_tenth_and_grows_over_half_a_minute() {
-    let plan = ladder(Protocol::Tcp, &[1, 1], connections(100));
+    let mut plan = ladder(Protocol::Tcp, &[1, 1], connections(100));
+    let all = plan.reals.clone();
+    plan.reals.retain(|real| real.rank == 1);
     let mut world = World::cold(Controller::new(Pace::default()), key(Protocol::Tcp), plan);
+    assert_eq!(
+        world.standing().ranks[0].budget,
+        Some(100),
+        "what is there at the beginning is not new"
+    );
+    world.pass(SECOND);
+    world.plan.reals = all;
+    world.arrange(&[]);
     let mut budgets = Vec::new();
     for _ in 0..4 {
         budgets.push(world.standing().ranks[0].budget.expect("a budget"));
@@ -463,4 +473,20 @@ fn a_load_that_rises_and_falls_is_as_near_as_can_be_and_nobody_is_far_over_its_b
     assert!(world.all(1) > 500, "{}", world.all(1));
     assert!(worst <= budget * 6 / 5, "{worst}; {too_far} of {all}");
     assert!(too_far * 20 <= all, "{too_far} of {all}");
+}
+
+#[test]
+fn an_endpoint_that_the_kernel_passes_over_without_reason_is_opened_again() {
+    let mut world = tcp(&[1, 1], 10);
+    world.open(5, LONG, 50 * MILLIS);
+    // Between two ticks it was full for a moment, which no count shows.
+    let near = world
+        .dests
+        .iter()
+        .position(|dest| dest.count.address() == address(0, 0))
+        .expect("the near one");
+    world.dests[near].overload = true;
+    world.open(4, LONG, 400 * MILLIS);
+    assert!((1..=2).contains(&world.all(1)), "{} went far", world.all(1));
+    assert!(!world.dests[near].overload);
 }
