@@ -49,6 +49,19 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Steps without faults, with many restarts and with services that have no endpoint.
+fn calm_step() -> impl Strategy<Value = Step> {
+    let bits = prop_oneof![Just(0), any::<u8>()];
+    prop_oneof![
+        6 => (0..2_usize, 80..82_u16, any::<bool>(), bits).prop_map(
+            |(service, port, dual, endpoints)| Step::Set { service, port, dual, endpoints }
+        ),
+        1 => (0..2_usize).prop_map(|service| Step::Delete { service }),
+        1 => Just(Step::Wait),
+        3 => Just(Step::Restart),
+    ]
+}
+
 type Objects = BTreeMap<ServiceId, (Service, Vec<Endpoint>)>;
 
 fn endpoints(bits: u8) -> Vec<Endpoint> {
@@ -257,9 +270,8 @@ proptest! {
     // So few steps that waiting never comes to the drain limit.
     #[test]
     fn no_history_cuts_connections_of_a_service_that_stays(
-        mut steps in prop::collection::vec(step(), 1..7),
+        steps in prop::collection::vec(calm_step(), 1..7),
     ) {
-        steps.retain(|step| !matches!(step, Step::Fault(_)));
         let (kernel, _) = run(&steps, 1);
         prop_assert_eq!(behind(&kernel), ever(&steps));
     }
