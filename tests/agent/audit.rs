@@ -10,6 +10,8 @@ use lab::traffic::Protocol;
 use crate::bed::{Bed, until_served_by};
 
 const TRACING: &str = "/sys/kernel/tracing";
+/// Programs that are executed, and modules that the kernel wants.
+const EVENTS: [&str; 2] = ["sched/sched_process_exec", "module/module_request"];
 
 /// The kernel's own trace of every program that is executed on the machine, from before the agent
 /// starts until after it has ended.
@@ -25,7 +27,7 @@ pub fn the_agent_never_executes_anything() -> Result<()> {
     let pid = agent.pid();
     agent.terminate()?;
 
-    let executed = Trace::executed()?;
+    let executed = Trace::lines("sched_process_exec")?;
     let own = |line: &&String| line.contains(&format!(" pid={pid} "));
     let (own, others): (Vec<&String>, Vec<&String>) = executed.iter().partition(own);
     ensure!(
@@ -34,7 +36,11 @@ pub fn the_agent_never_executes_anything() -> Result<()> {
     );
     // Not even the kernel's own `modprobe`, which could not be told from an agent's: what the agent
     // needs is loaded beforehand, by the lab.
-    ensure!(others.is_empty(), "these were executed too: {others:#?}");
+    ensure!(
+        others.is_empty(),
+        "these were executed too: {others:#?}; modules were asked for: {:#?}",
+        Trace::lines("module_request")?
+    );
     Ok(())
 }
 
@@ -66,7 +72,7 @@ pub fn the_cluster_role_is_no_wider_than_what_the_agent_asks_for() -> Result<()>
     Ok(())
 }
 
-/// The kernel's trace of `execve`.
+/// The kernel's trace of `execve`, and of what makes the kernel itself execute something.
 struct Trace;
 
 impl Trace {
@@ -82,30 +88,26 @@ impl Trace {
             .context("the kernel's tracing file system cannot be mounted")?;
         }
         fs::write(format!("{TRACING}/trace"), "")?;
-        fs::write(
-            format!("{TRACING}/events/sched/sched_process_exec/enable"),
-            "1",
-        )?;
+        for event in EVENTS {
+            fs::write(format!("{TRACING}/events/{event}/enable"), "1")?;
+        }
         fs::write(format!("{TRACING}/tracing_on"), "1")?;
         Ok(Self)
     }
 
-    /// One line for each program that was executed.
-    fn executed() -> Result<Vec<String>> {
+    /// One line for each event of this name: who, when, what.
+    fn lines(event: &str) -> Result<Vec<String>> {
         let trace = fs::read_to_string(format!("{TRACING}/trace"))?;
-        let lines = trace
-            .lines()
-            .filter(|line| line.contains("sched_process_exec"));
+        let lines = trace.lines().filter(|line| line.contains(event));
         Ok(lines.map(str::to_owned).collect())
     }
 }
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // A test that fails to switch it off leaves a trace that nobody reads.
-        let _ = fs::write(
-            format!("{TRACING}/events/sched/sched_process_exec/enable"),
-            "0",
-        );
+        for event in EVENTS {
+            // A test that fails to switch it off leaves a trace that nobody reads.
+            let _ = fs::write(format!("{TRACING}/events/{event}/enable"), "0");
+        }
     }
 }

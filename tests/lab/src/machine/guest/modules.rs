@@ -12,7 +12,7 @@ use crate::machine::packages::output_of;
 /// made the first start in a machine so slow. Here it is one process.
 ///
 /// `ip_vs_dh` is left out: a test looks whether it is loaded on request.
-const MODULES: [&str; 21] = [
+const MODULES: [&str; 22] = [
     "ip_vs",
     "ip_vs_fo",
     "ip_vs_lc",
@@ -32,8 +32,9 @@ const MODULES: [&str; 21] = [
     "nft_reject_inet",
     "nf_conntrack_netlink",
     "dummy",
-    // Those of the lab's own links.
+    // Those of the lab's own links and echo servers.
     "bridge",
+    "sctp",
     "veth",
 ];
 
