@@ -31,8 +31,8 @@ const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCAL
 
 /// How long anything else than a start may take, under emulation on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a start may take. The first one in a machine reads the whole binary, tens of megabytes
-/// with its debug information, through the shared file system.
+/// How long a start may take. The first one in a machine reads the binary, tens of megabytes with its
+/// debug information, through the shared file system.
 const START: Duration = Duration::from_secs(75);
 /// How often to look whether the agent is ready while it prints nothing.
 const LOOK: Duration = Duration::from_millis(100);
