@@ -93,8 +93,9 @@ impl Pacer {
             self.controller.forget(&key);
             self.due.remove(&key);
         }
+        let usual = self.usual();
         for key in wanted {
-            self.due.entry(key).or_insert(now + self.pace.tick);
+            self.due.entry(key).or_insert(now + usual);
         }
     }
 

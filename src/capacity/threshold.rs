@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! upper = budget + inactive + churn + margin
-//! lower = upper - max(1, budget / 5)
+//! lower = upper
 //! ```
 //!
 //! `churn` are the connections that will end before the next tick, judged by those that ended
@@ -105,9 +105,12 @@ impl Situation {
             .saturating_add(self.churn())
             .saturating_add(self.margin())
             .clamp(1, i32::MAX.unsigned_abs());
+        // No hysteresis in the kernel: below the upper limit there is room. Kernels of 2026 take
+        // their mark back at an edit only below the lower limit (`ip_vs_dest_update_overload`), so
+        // that with a lower one an endpoint would stay shut until it is far emptier.
         Limits {
             upper,
-            lower: upper.saturating_sub((self.budget / 5).max(1)),
+            lower: upper,
         }
     }
 

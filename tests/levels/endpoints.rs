@@ -139,7 +139,7 @@ pub fn a_pod_that_comes_back_is_not_taken_for_full() -> Result<()> {
     bed.start_agent_and_warm_up(BUDGET)?;
     for (way, web) in &services {
         // What is over counts for two minutes.
-        let spread = bed.client.spread(way.to(web), way.0, 6 * BUDGET, 2)?;
+        let spread = bed.client.spread(way.to(web), way.0, 6 * BUDGET, 1)?;
         ensure!(spread.of_all(&bed.cluster) == 0, "{way:?}: {spread}");
         let address = |pod: &Pod| match way.to(web) {
             SocketAddr::V4(_) => pod.v4().ip(),
