@@ -82,8 +82,6 @@ async fn kinds_that_come_later_are_found() {
         refuse(&api, code);
         let mut watching = Watching::start_looking(&server, SHORT).await;
         watching.listed().await;
-        // What comes with a kind is there when it is served.
-        api.apply_all([import("web"), cluster_id("east")]).unwrap();
         api.behave();
         api.apply_all([import("web"), cluster_id("east")]).unwrap();
         let events = watching.until(applies_import).await;
