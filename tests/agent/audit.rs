@@ -64,7 +64,7 @@ pub fn the_cluster_role_is_no_wider_than_what_the_agent_asks_for() -> Result<()>
     );
     // Values that mean nothing are told in an Event, and told again half a minute later.
     let mut said = 0;
-    let used = until_within(Duration::from_secs(75), "all is used", || {
+    let exhausted = until_within(Duration::from_secs(75), "all is used", || {
         said += 1;
         let nonsense = format!("nonsense-{said}");
         bed.cluster()?
@@ -72,7 +72,7 @@ pub fn the_cluster_role_is_no_wider_than_what_the_agent_asks_for() -> Result<()>
         until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all[1..])?;
         Ok(api.unused_grants(&user).is_empty())
     });
-    used.with_context(|| {
+    exhausted.with_context(|| {
         format!(
             "it may do more than it does: {:?}",
             api.unused_grants(&user)
