@@ -65,20 +65,11 @@ impl Bed {
 }
 
 /// Asks again until an answer is as wanted. Every question takes its time, so this does not spin.
-pub fn until(what: &str, wanted: impl FnMut() -> Result<bool>) -> Result<()> {
-    until_within(PATIENCE, what, wanted)
-}
-
-/// The same, with another patience.
-pub fn until_within(
-    patience: Duration,
-    what: &str,
-    mut wanted: impl FnMut() -> Result<bool>,
-) -> Result<()> {
+pub fn until(what: &str, mut wanted: impl FnMut() -> Result<bool>) -> Result<()> {
     let begin = Instant::now();
     while !wanted()? {
-        if begin.elapsed() > patience {
-            bail!("{what}: not so after {patience:?}");
+        if begin.elapsed() > PATIENCE {
+            bail!("{what}: not so after {PATIENCE:?}");
         }
     }
     Ok(())

@@ -82,9 +82,8 @@ async fn kinds_that_come_later_are_found() {
         refuse(&api, code);
         let mut watching = Watching::start_looking(&server, SHORT).await;
         watching.listed().await;
-        // What comes with a kind is there when it is served.
-        api.apply_all([import("web"), cluster_id("east")]).unwrap();
         api.behave();
+        api.apply_all([import("web"), cluster_id("east")]).unwrap();
         let events = watching.until(applies_import).await;
         // They are looked for at times of their own.
         if !events.iter().any(applies_cluster_id) {
