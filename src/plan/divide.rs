@@ -10,13 +10,12 @@
 //! Other clusters, where they are a fallback, are programmed if no nearer endpoint is there, or if
 //! all of those can be full; they are then the last rungs of a ladder.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroU32;
 
 use super::endpoints::Candidate;
 use super::ladder::{Ladder, Rung, gcd};
 use super::routing::{Affinity, Routing};
-use super::{Here, Limits, RealServer, Style};
+use super::{Here, Limits, RealServer, Style, order};
 use crate::model::{Capacity, Level, Mode, Protocol, RemoteUse, Scheduler};
 
 /// The most endpoints of a rank beyond the first: a scheduler looks at all of them for every new
@@ -122,9 +121,9 @@ fn rank(candidates: Vec<Candidate>, routing: &Routing<'_>) -> Ranked {
         .map_or(groups.len(), |at| at + 1);
     groups.truncate(used);
 
-    let limited = groups.iter().flat_map(|(_, group)| group);
-    let limited = limited
-        .clone()
+    let limited = groups
+        .iter()
+        .flat_map(|(_, group)| group)
         .any(|one| one.capacity != Capacity::Unlimited);
     let one_by_one = groups.len() > 1 || routing.mode == Mode::Spill;
     Ranked {
@@ -167,11 +166,7 @@ fn nearby(
         .iter()
         .enumerate()
         .filter(|(_, (rank, _))| *rank > 0)
-        .map(|(index, (rank, one))| {
-            let mut hasher = DefaultHasher::new();
-            (&here.node, one.ip, one.port).hash(&mut hasher);
-            (*rank, hasher.finish(), index)
-        })
+        .map(|(index, (rank, one))| (*rank, order::place(&here.node, one.ip, one.port), index))
         .collect();
     far.sort_unstable();
     let mut kept = vec![true; candidates.len()];
