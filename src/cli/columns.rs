@@ -1,4 +1,18 @@
-//! Tables with aligned columns.
+//! Tables with aligned columns, and what is printed for each virtual server.
+
+use crate::serve::routes::{FamilyRoutes, PortRoutes};
+
+/// A block for each virtual server, with a blank line between two.
+pub fn blocks(
+    routes: &[PortRoutes],
+    block: impl Fn(&PortRoutes, &FamilyRoutes) -> String,
+) -> String {
+    let servers = routes
+        .iter()
+        .flat_map(|port| port.families.iter().map(move |family| (port, family)));
+    let blocks: Vec<String> = servers.map(|(port, family)| block(port, family)).collect();
+    blocks.join("\n")
+}
 
 /// Which way the cells of a column lean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 
-use super::columns::{Lean, align, counted, limit, percent};
+use super::columns::{Lean, align, blocks, counted, limit, percent};
 use super::local::Socket;
 use crate::serve::near::parse;
 use crate::serve::routes::{EndpointRoutes, FamilyRoutes, LevelRoutes, PortRoutes};
@@ -57,11 +57,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 /// A block for each virtual server, with a blank line between two.
 fn table(routes: &[PortRoutes]) -> String {
-    let blocks: Vec<String> = routes
-        .iter()
-        .flat_map(|port| port.families.iter().map(move |family| block(port, family)))
-        .collect();
-    blocks.join("\n")
+    blocks(routes, block)
 }
 
 fn block(port: &PortRoutes, family: &FamilyRoutes) -> String {

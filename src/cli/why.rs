@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use anyhow::anyhow;
 
-use super::columns::{Lean, align, counted, limit, percent};
+use super::columns::{Lean, align, blocks, counted, limit, percent};
 use super::local::Socket;
 use crate::serve::near::parse;
 use crate::serve::routes::{FamilyRoutes, PortRoutes};
@@ -38,11 +38,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 /// A paragraph and a table for each virtual server, with a blank line between two.
 fn prose(routes: &[PortRoutes]) -> String {
-    let blocks: Vec<String> = routes
-        .iter()
-        .flat_map(|port| port.families.iter().map(move |family| block(port, family)))
-        .collect();
-    blocks.join("\n")
+    blocks(routes, block)
 }
 
 fn block(port: &PortRoutes, family: &FamilyRoutes) -> String {
