@@ -4,10 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage};
-use netlink_packet_route::address::{
-    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
-};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
 use spillway::kernel::ipvs::{Batch, Command, wire};
 use spillway::kernel::link;
@@ -46,7 +43,7 @@ impl Raw {
         for (number, ip) in addresses.iter().enumerate() {
             let sequence = socket.next_sequence();
             let mut message =
-                NetlinkMessage::from(RouteNetlinkMessage::NewAddress(address(index, *ip)));
+                NetlinkMessage::from(RouteNetlinkMessage::NewAddress(link::message(index, *ip)));
             message.header.flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL;
             message.header.sequence_number = sequence;
             message.finalize();
@@ -72,25 +69,4 @@ impl Raw {
         }
         Ok(())
     }
-}
-
-/// What `kernel::link` asks for.
-fn address(index: u32, ip: IpAddr) -> AddressMessage {
-    let mut message = AddressMessage::default();
-    message.header.index = index;
-    (message.header.family, message.header.prefix_len) = match ip {
-        IpAddr::V4(_) => (AddressFamily::Inet, 32),
-        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
-    };
-    message.header.flags = AddressHeaderFlags::Nodad;
-    message.header.scope = AddressScope::Host;
-    let mut lifetimes = CacheInfo::default();
-    lifetimes.ifa_preferred = 0;
-    lifetimes.ifa_valid = u32::MAX;
-    message.attributes = vec![
-        AddressAttribute::Local(ip),
-        AddressAttribute::Address(ip),
-        AddressAttribute::CacheInfo(lifetimes),
-    ];
-    message
 }

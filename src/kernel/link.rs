@@ -206,8 +206,9 @@ impl Link {
     }
 }
 
-/// The request to add or remove an address, which is a network of its own.
-fn message(index: u32, ip: IpAddr) -> AddressMessage {
+/// The request to add an address to the link of this index or to remove it from there. It is a
+/// network of its own.
+pub fn message(index: u32, ip: IpAddr) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.index = index;
     (message.header.family, message.header.prefix_len) = match ip {
