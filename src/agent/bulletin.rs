@@ -51,8 +51,7 @@ impl Bulletin {
                 });
             }
         }
-        self.told
-            .retain(|key, _| controller.standing(key).is_some());
+        self.told.retain(|key, _| controller.knows(key));
         metrics.levels(counts);
     }
 

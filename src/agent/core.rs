@@ -12,9 +12,10 @@ use tracing::{debug, info};
 
 use super::pace::Pacer;
 use super::reporter::Reporter;
+use super::routes;
 use crate::capacity::{Controller, Key};
 use crate::kernel::mark::Mark;
-use crate::model::{Node, ServiceId};
+use crate::model::{EndpointSlice, Node, ServiceId};
 use crate::plan::{Here, ServicePlan, mode, plan};
 use crate::serve::routes::PortRoutes;
 use crate::serve::{Ask, Knows};
@@ -309,9 +310,10 @@ impl<P: Platform, O: Observer> Core<P, O> {
             let now = Instant::now();
             let mut plans = Vec::with_capacity(round.len());
             for id in round {
-                let mut plan = self.plan(id);
+                let slices = self.snapshot.slices(id);
+                let mut plan = self.plan(id, &slices);
                 if let Some(reporter) = &mut self.reporter {
-                    reporter.planned(id, &plan, &self.snapshot.slices(id));
+                    reporter.planned(id, &plan, &slices);
                 }
                 self.pacer.arrange(id, &mut plan, &mut self.syncer, now);
                 plans.push((id.clone(), plan));
@@ -321,10 +323,10 @@ impl<P: Platform, O: Observer> Core<P, O> {
         true
     }
 
-    fn plan(&self, id: &ServiceId) -> ServicePlan {
+    fn plan(&self, id: &ServiceId, slices: &[&EndpointSlice]) -> ServicePlan {
         self.snapshot
             .service(id)
-            .map(|service| plan(service, &self.snapshot.slices(id), &self.here))
+            .map(|service| plan(service, slices, &self.here))
             .unwrap_or_default()
     }
 }
@@ -335,29 +337,25 @@ impl<P: Platform, O> Knows for Core<P, O> {
     }
 
     fn routes(&mut self, service: &ServiceId) -> Vec<PortRoutes> {
-        match self.snapshot.service(service) {
-            Some(known) => {
-                let plan = plan(known, &self.snapshot.slices(service), &self.here);
-                let mut routes = super::routes::planned(&plan);
-                for ((id, plan), routes) in plan.iter().zip(&mut routes) {
-                    routes.mark = self.syncer.mark(id).map(Mark::value);
-                    for (server, family) in plan.servers.iter().zip(&mut routes.families) {
-                        let mode = mode(known, &self.here).name();
-                        mode.clone_into(&mut family.routing);
-                        // What cannot be read just is not shown.
-                        let counts = self.syncer.counts(id, server.family).unwrap_or_default();
-                        let key = Key {
-                            port: id.clone(),
-                            family: server.family,
-                        };
-                        let standing = self.pacer.controller().standing(&key);
-                        super::routes::counted(family, &counts, standing.as_ref());
-                    }
-                }
-                routes
+        let Some(known) = self.snapshot.service(service) else {
+            return Vec::new();
+        };
+        let plan = plan(known, &self.snapshot.slices(service), &self.here);
+        let mut routes = routes::planned(&plan, mode(known, &self.here));
+        for ((id, plan), routes) in plan.iter().zip(&mut routes) {
+            routes.mark = self.syncer.mark(id).map(Mark::value);
+            for (server, family) in plan.servers.iter().zip(&mut routes.families) {
+                // What cannot be read just is not shown.
+                let counts = self.syncer.counts(id, server.family).unwrap_or_default();
+                let key = Key {
+                    port: id.clone(),
+                    family: server.family,
+                };
+                let standing = self.pacer.controller().standing(&key);
+                routes::counted(family, &counts, standing.as_ref());
             }
-            None => Vec::new(),
         }
+        routes
     }
 }
 

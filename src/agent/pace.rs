@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use crate::capacity::{Adjustment, Controller, Count, Key, Pace};
+use crate::capacity::{Controller, Count, Key, Pace};
 use crate::kernel::ipvs::DestinationEntry;
-use crate::model::{Family, ServiceId, ServicePortId};
-use crate::plan::ServicePlan;
-use crate::sync::{Platform, Syncer, Trouble, Tuned};
+use crate::model::{ServiceId, ServicePortId};
+use crate::plan::{PortPlan, ServicePlan};
+use crate::sync::{Platform, Syncer, Trouble};
 
 /// The capacity loop, and when it is due.
 #[derive(Debug)]
@@ -61,31 +61,24 @@ impl Pacer {
         now: Instant,
     ) {
         let mut wanted = Vec::new();
-        for (port, ports) in plan.iter_mut() {
-            // The whole plan says where the virtual servers of a previous run are.
-            let before = ports.clone();
-            for server in &mut ports.servers {
+        for (port, PortPlan { frontends, servers }) in plan.iter_mut() {
+            for server in servers {
                 let key = Key {
                     port: port.clone(),
                     family: server.family,
                 };
                 let adopted = if server.has_capacity() {
                     wanted.push(key.clone());
-                    counted(port, syncer.counts_before(port, &before, server.family))
+                    counted(port, syncer.counts_before(port, frontends, server.family))
                 } else {
                     Vec::new()
                 };
                 self.controller.arrange(&key, server, &adopted, now);
             }
         }
-        let first = Key {
-            port: ServicePortId::first_of(service.clone()),
-            family: Family::V4,
-        };
         let gone: Vec<Key> = self
             .controller
-            .keys_from(&first)
-            .take_while(|key| key.port.service == *service)
+            .keys_of(service)
             .filter(|key| !wanted.contains(key))
             .cloned()
             .collect();
@@ -112,8 +105,7 @@ impl Pacer {
             // Nothing is known of a virtual server that cannot be read: it stays as it is.
             if !counts.is_empty() {
                 let adjustments = self.controller.tick(key, &counts, now);
-                let tuned: Vec<Tuned> = adjustments.into_iter().map(tuned).collect();
-                changes.push((key.port.clone(), key.family, tuned));
+                changes.push((key.port.clone(), key.family, adjustments));
             }
             *due = now + self.controller.delay(key).unwrap_or(usual).min(usual);
         }
@@ -152,13 +144,4 @@ fn count(entry: &DestinationEntry) -> Option<Count> {
         in_packets: entry.stats.packets_in,
         out_packets: entry.stats.packets_out,
     })
-}
-
-fn tuned(adjustment: Adjustment) -> Tuned {
-    Tuned {
-        ip: adjustment.ip,
-        port: adjustment.port,
-        weight: adjustment.weight,
-        limits: adjustment.limits,
-    }
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::pace::Pacer;
 use crate::capacity::{Key, Pod, Report};
-use crate::model::{Capacity, EndpointSlice, Family, ServiceId, ServicePortId};
+use crate::model::{Capacity, EndpointSlice, ServiceId};
 use crate::plan::{RealServer, ServicePlan};
 use crate::reports::{Asked, Local, News, Peers};
 use crate::snapshot::Snapshot;
@@ -71,17 +71,7 @@ impl Reporter {
 
     /// Remembers the pods of a Service that have a capacity.
     pub fn planned(&mut self, id: &ServiceId, plan: &ServicePlan, slices: &[&EndpointSlice]) {
-        let first = Key {
-            port: ServicePortId::first_of(id.clone()),
-            family: Family::V4,
-        };
-        let before: Vec<Key> = self
-            .pods
-            .range(first..)
-            .map(|(key, _)| key)
-            .take_while(|key| key.port.service == *id)
-            .cloned()
-            .collect();
+        let before: Vec<Key> = Key::of_service(&self.pods, id).cloned().collect();
         for key in before {
             self.pods.remove(&key);
         }

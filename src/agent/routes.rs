@@ -1,21 +1,23 @@
 //! A plan as it is shown on the local socket, with what the kernel counts and how the capacity loop
 //! sees it.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use crate::capacity::{RankState, Standing};
+use crate::capacity::{RankState, Standing, StandingEndpoint, StandingRank};
 use crate::kernel::ipvs::DestinationEntry;
-use crate::model::{Capacity, Origin, ServicePortId};
+use crate::model::{Capacity, Mode, Origin, ServicePortId};
 use crate::plan::{Frontend, PortPlan, RealServer, ServicePlan, Style, VirtualServer};
 use crate::serve::routes::{self, EndpointRoutes, FamilyRoutes, LevelRoutes, LevelState};
 use crate::serve::routes::{Origin as Declared, PortRoutes};
 
-/// The routes of a Service as they are planned.
-pub fn planned(plan: &ServicePlan) -> Vec<PortRoutes> {
-    plan.iter().map(|(id, plan)| port(id, plan)).collect()
+/// The routes of a Service as they are planned in a mode.
+pub fn planned(plan: &ServicePlan, mode: Mode) -> Vec<PortRoutes> {
+    let ports = plan.iter();
+    ports.map(|(id, plan)| port(id, plan, mode)).collect()
 }
 
-fn port(id: &ServicePortId, plan: &PortPlan) -> PortRoutes {
+fn port(id: &ServicePortId, plan: &PortPlan, mode: Mode) -> PortRoutes {
     PortRoutes {
         namespace: id.service.namespace.to_string(),
         service: id.service.name.to_string(),
@@ -27,11 +29,15 @@ fn port(id: &ServicePortId, plan: &PortPlan) -> PortRoutes {
         protocol: id.protocol.to_string(),
         frontends: plan.frontends.iter().map(Frontend::to_string).collect(),
         mark: None,
-        families: plan.servers.iter().map(family).collect(),
+        families: plan
+            .servers
+            .iter()
+            .map(|server| family(server, mode))
+            .collect(),
     }
 }
 
-fn family(server: &VirtualServer) -> FamilyRoutes {
+fn family(server: &VirtualServer, mode: Mode) -> FamilyRoutes {
     let first = server.reals.iter().map(|real| real.rank).min().unwrap_or(0);
     let mut levels: Vec<LevelRoutes> = Vec::new();
     let mut reals: Vec<&RealServer> = server.reals.iter().collect();
@@ -76,11 +82,7 @@ fn family(server: &VirtualServer) -> FamilyRoutes {
     FamilyRoutes {
         family: server.family.to_string(),
         scheduler: server.scheduler.name().to_owned(),
-        routing: match server.style {
-            Style::Share => "prefer",
-            Style::Ladder => "spill",
-        }
-        .to_owned(),
+        routing: mode.name().to_owned(),
         sources: Vec::new(),
         takes: most.map(routes::LevelRoutes::title),
         because: because(server, &levels),
@@ -141,13 +143,16 @@ pub fn counted(
     counts: &[DestinationEntry],
     standing: Option<&Standing>,
 ) {
+    let counts: HashMap<String, &DestinationEntry> = counts
+        .iter()
+        .map(|count| {
+            let there = &count.destination;
+            (SocketAddr::new(there.ip, there.port).to_string(), count)
+        })
+        .collect();
     for level in &mut family.levels {
         for endpoint in &mut level.endpoints {
-            let count = counts.iter().find(|count| {
-                let there = &count.destination;
-                SocketAddr::new(there.ip, there.port).to_string() == endpoint.address
-            });
-            if let Some(count) = count {
+            if let Some(count) = counts.get(&endpoint.address) {
                 endpoint.active = Some(u64::from(count.active));
                 endpoint.inactive = Some(u64::from(count.inactive));
                 endpoint.weight = count.destination.weight;
@@ -163,17 +168,22 @@ pub fn counted(
 
 fn stands(family: &mut FamilyRoutes, standing: &Standing) {
     let busy = standing.ranks.iter().any(|rank| rank.share > 0.0);
+    let known: HashMap<String, (&StandingRank, &StandingEndpoint)> = standing
+        .ranks
+        .iter()
+        .flat_map(|rank| rank.endpoints.iter().map(move |one| (rank, one)))
+        .map(|(rank, one)| {
+            let address = SocketAddr::new(one.ip, one.port.get()).to_string();
+            (address, (rank, one))
+        })
+        .collect();
     for level in &mut family.levels {
         let mut budget = Some(0);
         let mut share = 0.0;
         for endpoint in &mut level.endpoints {
-            let found = standing.ranks.iter().find_map(|rank| {
-                let one = rank.endpoints.iter().find(|one| {
-                    SocketAddr::new(one.ip, one.port.get()).to_string() == endpoint.address
-                });
-                Some((rank, one?))
-            });
-            let Some((rank, one)) = found else { continue };
+            let Some((rank, one)) = known.get(&endpoint.address) else {
+                continue;
+            };
             level.state = state(rank.state);
             level.reason.clone_from(&rank.reason);
             endpoint.capacity = one.capacity.map(u64::from);
@@ -233,7 +243,10 @@ mod tests {
             zone: Some("a".into()),
             ..Here::default()
         };
-        let routes = planned(&plan(&web, &[&slice("web-1", "web", pods)], &here));
+        let routes = planned(
+            &plan(&web, &[&slice("web-1", "web", pods)], &here),
+            Mode::Prefer,
+        );
         assert_eq!(routes[0].title(), "default/web:http/TCP");
         assert_eq!(routes[0].frontends, ["10.96.0.10:80"]);
         let family = &routes[0].families[0];
@@ -251,7 +264,7 @@ mod tests {
     #[test]
     fn without_endpoints_a_service_refuses() {
         let web = service("web", &["10.96.0.10"]);
-        let routes = planned(&plan(&web, &[], &Here::default()));
+        let routes = planned(&plan(&web, &[], &Here::default()), Mode::Prefer);
         let family = &routes[0].families[0];
         assert_eq!((family.takes.as_ref(), family.levels.len()), (None, 0));
         assert!(family.because[0].contains("refused"));

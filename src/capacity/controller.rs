@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::server::Server;
 use super::{Adjustment, Budgets, Count, Demand, Key, Pace, Standing};
+use crate::model::ServiceId;
 use crate::plan::VirtualServer;
 
 /// The control loops of all virtual servers that have a capacity.
@@ -75,14 +76,19 @@ impl Controller {
         self.servers.remove(key);
     }
 
+    /// Whether it is a virtual server with a capacity.
+    pub fn knows(&self, key: &Key) -> bool {
+        self.servers.contains_key(key)
+    }
+
     /// The virtual servers whose counts a tick wants.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.servers.keys()
     }
 
-    /// Those of them that order from `first` on, for one Service's own.
-    pub fn keys_from(&self, first: &Key) -> impl Iterator<Item = &Key> {
-        self.servers.range(first..).map(|(key, _)| key)
+    /// Those of them that are a Service's.
+    pub fn keys_of(&self, service: &ServiceId) -> impl Iterator<Item = &Key> {
+        Key::of_service(&self.servers, service)
     }
 
     /// How long after its last tick a virtual server wants the next: [`Pace::tick`], or

@@ -27,6 +27,7 @@ mod standing;
 mod threshold;
 mod waterfill;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
@@ -36,7 +37,7 @@ pub use pace::Pace;
 pub use standing::{EndpointState, RankState, Standing, StandingEndpoint, StandingRank};
 pub use waterfill::{Coarse, Hosts, Place, Pod, Report, Summary, water_fill};
 
-use crate::model::{Family, ServicePortId};
+use crate::model::{Family, ServiceId, ServicePortId};
 
 /// A virtual server, by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +46,22 @@ pub struct Key {
     pub port: ServicePortId,
     /// The family of its clients and endpoints.
     pub family: Family,
+}
+
+impl Key {
+    /// Those of a Service's virtual servers that are in a map.
+    pub fn of_service<'a, V>(
+        map: &'a BTreeMap<Self, V>,
+        service: &ServiceId,
+    ) -> impl Iterator<Item = &'a Self> {
+        let first = Self {
+            port: ServicePortId::first_of(service.clone()),
+            family: Family::V4,
+        };
+        map.range(first..)
+            .map(|(key, _)| key)
+            .take_while(move |key| key.port.service == *service)
+    }
 }
 
 /// An endpoint of a virtual server, by address and port.

@@ -41,7 +41,6 @@ pub use linux::Linux;
 use marks::Marks;
 pub use platform::{Platform, Trouble};
 use shared::Shared;
-pub use tune::Tuned;
 
 /// Programs one node's kernel.
 #[derive(Debug)]

@@ -2,30 +2,16 @@
 //! new plan.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::num::NonZeroU16;
 use std::time::Instant;
 
 use super::known::KnownReal;
 use super::platform::{Platform, Trouble};
 use super::{Retry, Syncer, diff};
+use crate::capacity::Adjustment;
 use crate::kernel::ipvs::{Command, DestinationEntry, ServiceKey};
 use crate::kernel::mark::Mark;
 use crate::model::{Family, ServicePortId};
-use crate::plan::{Frontend, Limits, PortPlan};
-
-/// Another weight and other thresholds for a real server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tuned {
-    /// Its address.
-    pub ip: IpAddr,
-    /// Its port.
-    pub port: NonZeroU16,
-    /// Its weight, not 0.
-    pub weight: u32,
-    /// Its thresholds.
-    pub limits: Limits,
-}
+use crate::plan::Frontend;
 
 impl<P: Platform> Syncer<P> {
     /// The mark of a service port's virtual servers, if it has any.
@@ -51,13 +37,13 @@ impl<P: Platform> Syncer<P> {
     pub fn counts_before(
         &mut self,
         id: &ServicePortId,
-        wanted: &PortPlan,
+        frontends: &[Frontend],
         family: Family,
     ) -> Result<Vec<DestinationEntry>, Trouble> {
         if self.ports.contains_key(id) {
             return self.counts(id, family);
         }
-        let mark = wanted.frontends.iter().find_map(|frontend: &Frontend| {
+        let mark = frontends.iter().find_map(|frontend| {
             let present = self.shared.routes.present((id.protocol, *frontend))?;
             let mark = self.range.server(present)?;
             let servers = self.left.get(&mark)?;
@@ -75,7 +61,7 @@ impl<P: Platform> Syncer<P> {
 
     /// Gives real servers other weights and thresholds. Those that are not there, are on their way
     /// out, or have them already are left as they are.
-    pub fn tune(&mut self, changes: &[(ServicePortId, Family, Vec<Tuned>)], now: Instant) {
+    pub fn tune(&mut self, changes: &[(ServicePortId, Family, Vec<Adjustment>)], now: Instant) {
         let mut commands = Vec::new();
         let mut owners = Vec::new();
         for (id, family, tuned) in changes {
