@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Instant;
 
 use spillway::capacity::{Adjustment, Budgets, Controller, Count, Key, Pace, RankState};
-use spillway::model::{EndpointSlice, Family, Level, Protocol, Scheduler, ServicePortId};
+use spillway::model::{EndpointSlice, Family, Level, Protocol, Scheduler, ServicePortId, SetId};
 use spillway::plan::{Here, Limits, VirtualServer, plan};
 
 use super::kernel::{Server, Slot};
@@ -40,11 +40,11 @@ impl Seat {
         let id = &backend.service.id;
         Self {
             key: Key {
-                port: ServicePortId {
+                id: SetId::all(ServicePortId {
                     service: id.clone(),
                     port: backend.service.ports[0].name.clone(),
                     protocol: Protocol::Tcp,
-                },
+                }),
                 family: Family::V4,
             },
             kernel: Server::new(Scheduler::ShortestExpectedDelay),
@@ -177,7 +177,7 @@ impl Node {
         let slices: Vec<&EndpointSlice> = backend.slices.iter().collect();
         let mut plan = plan(&backend.service, &slices, &self.here);
         let server = plan
-            .remove(&seat.key.port)
+            .remove(&seat.key.id)
             .and_then(|port| port.servers.into_iter().next());
         let Some(mut server) = server else { return };
         let counts = seat.counts();

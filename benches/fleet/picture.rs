@@ -16,7 +16,7 @@ const LEVELS: f64 = 70.0;
 const GAP: f64 = 60.0;
 /// The greatest load that fits.
 const TOP: f64 = 1.6;
-const COLOURS: [&str; Level::ALL.len()] = ["#1b7837", "#7fbf7b", "#f4a582", "#ca0020"];
+const COLOURS: [&str; Level::ALL.len()] = ["#00441b", "#1b7837", "#7fbf7b", "#f4a582", "#ca0020"];
 
 /// A line's colour, and what it shows.
 type Line = (&'static str, fn(&Sample) -> f64);

@@ -128,7 +128,7 @@ pub fn csv(measure: &Measure) -> String {
     );
     for (number, record) in measure.services.iter().enumerate() {
         for sample in &record.samples {
-            let [node, zone, cluster, remote] = sample.by_level;
+            let [_, node, zone, cluster, remote] = sample.by_level;
             let _ = writeln!(
                 text,
                 "{:.1},service-{number},{:.0},{:.4},{:.4},{:.4},{node},{zone},{cluster},{remote},{},{}",

@@ -41,10 +41,10 @@ impl Bulletin {
             counts.extend(standing.ranks.iter().map(|rank| count(key, rank)));
             if let Some((reason, note)) = self.news(key, &standing) {
                 teller.tell(Happening {
-                    subject: Subject::service(&key.port.service, None),
+                    subject: Subject::service(&key.id.port.service, None),
                     port: format!(
                         "{}/{} over {}",
-                        key.port.port, key.port.protocol, key.family
+                        key.id.port.port, key.id.port.protocol, key.family
                     ),
                     reason,
                     note,
@@ -92,7 +92,7 @@ fn title(rank: &StandingRank) -> String {
 
 fn count(key: &Key, rank: &StandingRank) -> LevelCount {
     LevelCount {
-        port: key.port.clone(),
+        port: key.id.port.clone(),
         family: key.family,
         level: rank.level,
         cluster: rank.cluster.clone(),
@@ -108,7 +108,7 @@ fn count(key: &Key, rank: &StandingRank) -> LevelCount {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Family, Level, Protocol, ServiceId, ServicePortId};
+    use crate::model::{Family, Level, Protocol, ServiceId, ServicePortId, SetId};
 
     fn rank(level: Level, state: RankState) -> StandingRank {
         StandingRank {
@@ -132,11 +132,11 @@ mod tests {
     #[test]
     fn a_spill_is_told_once_when_it_begins_when_all_is_full_and_when_it_ends() {
         let key = Key {
-            port: ServicePortId {
+            id: SetId::all(ServicePortId {
                 service: ServiceId::new("default", "web"),
                 port: "http".into(),
                 protocol: Protocol::Tcp,
-            },
+            }),
             family: Family::V4,
         };
         let standing = |near, far, spilling| Standing {

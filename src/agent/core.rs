@@ -348,7 +348,7 @@ impl<P: Platform, O> Knows for Core<P, O> {
                 // What cannot be read just is not shown.
                 let counts = self.syncer.counts(id, server.family).unwrap_or_default();
                 let key = Key {
-                    port: id.clone(),
+                    id: id.clone(),
                     family: server.family,
                 };
                 let standing = self.pacer.controller().standing(&key);

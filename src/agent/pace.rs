@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::capacity::{Controller, Count, Key, Pace};
 use crate::kernel::ipvs::DestinationEntry;
-use crate::model::{ServiceId, ServicePortId};
+use crate::model::{ServiceId, SetId};
 use crate::plan::{PortPlan, ServicePlan};
 use crate::sync::{Platform, Syncer, Trouble};
 
@@ -61,15 +61,15 @@ impl Pacer {
         now: Instant,
     ) {
         let mut wanted = Vec::new();
-        for (port, PortPlan { frontends, servers }) in plan.iter_mut() {
+        for (id, PortPlan { frontends, servers }) in plan.iter_mut() {
             for server in servers {
                 let key = Key {
-                    port: port.clone(),
+                    id: id.clone(),
                     family: server.family,
                 };
                 let adopted = if server.has_capacity() {
                     wanted.push(key.clone());
-                    counted(port, syncer.counts_before(port, frontends, server.family))
+                    counted(id, syncer.counts_before(id, frontends, server.family))
                 } else {
                     Vec::new()
                 };
@@ -101,11 +101,11 @@ impl Pacer {
         let usual = self.usual();
         for (key, due) in self.due.iter_mut().filter(|(_, due)| **due <= now) {
             looked += 1;
-            let counts = counted(&key.port, syncer.counts(&key.port, key.family));
+            let counts = counted(&key.id, syncer.counts(&key.id, key.family));
             // Nothing is known of a virtual server that cannot be read: it stays as it is.
             if !counts.is_empty() {
                 let adjustments = self.controller.tick(key, &counts, now);
-                changes.push((key.port.clone(), key.family, adjustments));
+                changes.push((key.id.clone(), key.family, adjustments));
             }
             *due = now + self.controller.delay(key).unwrap_or(usual).min(usual);
         }
@@ -126,9 +126,9 @@ impl Pacer {
     }
 }
 
-fn counted(port: &ServicePortId, entries: Result<Vec<DestinationEntry>, Trouble>) -> Vec<Count> {
+fn counted(id: &SetId, entries: Result<Vec<DestinationEntry>, Trouble>) -> Vec<Count> {
     let entries = entries.unwrap_or_else(|trouble| {
-        warn!(%port, error = %trouble, "the kernel's counts cannot be read");
+        warn!(port = %id, error = %trouble, "the kernel's counts cannot be read");
         Vec::new()
     });
     entries.iter().filter_map(count).collect()

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::pace::Pacer;
 use crate::capacity::{Key, Pod, Report};
-use crate::model::{Capacity, EndpointSlice, ServiceId};
+use crate::model::{Capacity, EndpointSet, EndpointSlice, ServiceId};
 use crate::plan::{RealServer, ServicePlan};
 use crate::reports::{Asked, Local, News, Peers};
 use crate::snapshot::Snapshot;
@@ -75,10 +75,12 @@ impl Reporter {
         for key in before {
             self.pods.remove(&key);
         }
-        for (port, ports) in plan {
+        // Every endpoint is in the set of all; others see the same.
+        let all = plan.iter().filter(|(id, _)| id.set == EndpointSet::All);
+        for (id, ports) in all {
             for server in ports.servers.iter().filter(|server| server.has_capacity()) {
                 let key = Key {
-                    port: port.clone(),
+                    id: id.clone(),
                     family: server.family,
                 };
                 let pods = server.reals.iter();
@@ -103,7 +105,7 @@ impl Reporter {
             return;
         }
         self.due = Some(now + PERIOD);
-        let keys: Vec<Key> = pacer.controller().keys().cloned().collect();
+        let keys: Vec<Key> = self.pods.keys().cloned().collect();
         self.heard.retain(|key, _| self.pods.contains_key(key));
         for key in &keys {
             self.share(key, pacer, zone);
@@ -136,7 +138,10 @@ impl Reporter {
             demand: wants(pacer, key),
         };
         let budgets = news.summary.budgets(&own, pods);
-        pacer.controller_mut().share(key, &budgets, news.at);
+        let sets: Vec<Key> = pacer.controller().sets_of(key).cloned().collect();
+        for set in sets {
+            pacer.controller_mut().share(&set, &budgets, news.at);
+        }
     }
 
     fn capacity_here(&self, key: &Key) -> u32 {
@@ -146,9 +151,13 @@ impl Reporter {
     }
 }
 
+/// What this node wants of a service port, whichever of its clients want it.
 fn wants(pacer: &Pacer, key: &Key) -> f64 {
-    let demand = pacer.controller().demand(key);
-    demand.map_or(0.0, |demand| demand.connections)
+    let controller = pacer.controller();
+    let sets = controller.sets_of(key);
+    sets.filter_map(|one| controller.demand(one))
+        .map(|demand| demand.connections)
+        .sum()
 }
 
 /// A pod of this cluster with a capacity that all nodes know. What is learned is a node's own.

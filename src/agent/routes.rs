@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::capacity::{RankState, Standing, StandingEndpoint, StandingRank};
 use crate::kernel::ipvs::DestinationEntry;
-use crate::model::{Capacity, Mode, Origin, ServicePortId};
+use crate::model::{Capacity, EndpointSet, Mode, Origin, SetId};
 use crate::plan::{Frontend, PortPlan, RealServer, ServicePlan, Style, VirtualServer};
 use crate::serve::routes::{self, EndpointRoutes, FamilyRoutes, LevelRoutes, LevelState};
 use crate::serve::routes::{Origin as Declared, PortRoutes};
@@ -17,7 +17,7 @@ pub fn planned(plan: &ServicePlan, mode: Mode) -> Vec<PortRoutes> {
     ports.map(|(id, plan)| port(id, plan, mode)).collect()
 }
 
-fn port(id: &ServicePortId, plan: &PortPlan, mode: Mode) -> PortRoutes {
+fn port(SetId { port: id, set }: &SetId, plan: &PortPlan, mode: Mode) -> PortRoutes {
     PortRoutes {
         namespace: id.service.namespace.to_string(),
         service: id.service.name.to_string(),
@@ -27,6 +27,10 @@ fn port(id: &ServicePortId, plan: &PortPlan, mode: Mode) -> PortRoutes {
         },
         port: id.port.to_string(),
         protocol: id.protocol.to_string(),
+        client: match set {
+            EndpointSet::All => None,
+            EndpointSet::Own(ip) => Some(ip.to_string()),
+        },
         frontends: plan.frontends.iter().map(Frontend::to_string).collect(),
         mark: None,
         families: plan

@@ -66,7 +66,7 @@ impl Controller {
         let state = self
             .servers
             .entry(key.clone())
-            .or_insert_with(|| Server::new(key.port.protocol));
+            .or_insert_with(|| Server::new(key.id.port.protocol));
         let at = state.moment(&self.pace, peers, now);
         state.arrange(server, adopted, at);
     }
@@ -89,6 +89,13 @@ impl Controller {
     /// Those of them that are a Service's.
     pub fn keys_of(&self, service: &ServiceId) -> impl Iterator<Item = &Key> {
         Key::of_service(&self.servers, service)
+    }
+
+    /// Those of them that share their endpoints with `key`, itself among them: the sets of one family
+    /// of a service port.
+    pub fn sets_of(&self, key: &Key) -> impl Iterator<Item = &Key> {
+        self.keys_of(&key.id.port.service)
+            .filter(|one| one.id.port == key.id.port && one.family == key.family)
     }
 
     /// How long after its last tick a virtual server wants the next: [`Pace::tick`], or

@@ -37,13 +37,13 @@ pub use pace::Pace;
 pub use standing::{EndpointState, RankState, Standing, StandingEndpoint, StandingRank};
 pub use waterfill::{Coarse, Hosts, Place, Pod, Report, Summary, water_fill};
 
-use crate::model::{Family, ServiceId, ServicePortId};
+use crate::model::{Family, ServiceId, SetId};
 
 /// A virtual server, by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// The service port.
-    pub port: ServicePortId,
+    /// The endpoint set.
+    pub id: SetId,
     /// The family of its clients and endpoints.
     pub family: Family,
 }
@@ -55,12 +55,12 @@ impl Key {
         service: &ServiceId,
     ) -> impl Iterator<Item = &'a Self> {
         let first = Self {
-            port: ServicePortId::first_of(service.clone()),
+            id: SetId::first_of(service.clone()),
             family: Family::V4,
         };
         map.range(first..)
             .map(|(key, _)| key)
-            .take_while(move |key| key.port.service == *service)
+            .take_while(move |key| key.id.port.service == *service)
     }
 }
 

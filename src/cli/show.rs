@@ -5,16 +5,19 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::model::{Family, ServicePortId};
+use crate::model::{EndpointSet, Family, SetId};
 use crate::plan::{Frontend, PortPlan, RealServer, VirtualServer};
 
-/// One service port, as JSON shows it.
+/// One endpoint set of a service port, as JSON shows it.
 #[derive(Debug, Serialize)]
 struct PortView {
     namespace: String,
     service: String,
     port: String,
     protocol: String,
+    /// The only client that it is for, if not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
     frontends: Vec<String>,
     virtual_servers: Vec<ServerView>,
 }
@@ -35,16 +38,16 @@ struct RealView {
     share: f64,
 }
 
-/// A JSON array with one object for each service port.
+/// A JSON array with one object for each endpoint set.
 pub fn json<'a>(
-    ports: impl Iterator<Item = (&'a ServicePortId, &'a PortPlan)>,
+    ports: impl Iterator<Item = (&'a SetId, &'a PortPlan)>,
 ) -> serde_json::Result<String> {
     let views: Vec<PortView> = ports.map(|(id, plan)| port_view(id, plan)).collect();
     serde_json::to_string_pretty(&views)
 }
 
 /// A table with a line for each frontend and each real server.
-pub fn table<'a>(ports: impl Iterator<Item = (&'a ServicePortId, &'a PortPlan)>) -> String {
+pub fn table<'a>(ports: impl Iterator<Item = (&'a SetId, &'a PortPlan)>) -> String {
     let mut rows = vec![["SERVICE PORT", "LEVEL", "ENDPOINT", "WEIGHT", "SHARE"].map(String::from)];
     for (id, plan) in ports {
         for family in Family::ALL {
@@ -102,12 +105,17 @@ fn server_rows(server: Option<&VirtualServer>) -> Vec<[String; 5]> {
         .collect()
 }
 
-fn port_view(id: &ServicePortId, plan: &PortPlan) -> PortView {
+fn port_view(id: &SetId, plan: &PortPlan) -> PortView {
+    let SetId { port, set } = id;
     PortView {
-        namespace: id.service.namespace.to_string(),
-        service: id.service.name.to_string(),
-        port: id.port.to_string(),
-        protocol: id.protocol.to_string(),
+        namespace: port.service.namespace.to_string(),
+        service: port.service.name.to_string(),
+        port: port.port.to_string(),
+        protocol: port.protocol.to_string(),
+        client: match set {
+            EndpointSet::All => None,
+            EndpointSet::Own(ip) => Some(ip.to_string()),
+        },
         frontends: plan.frontends.iter().map(Frontend::to_string).collect(),
         virtual_servers: plan.servers.iter().map(server_view).collect(),
     }

@@ -140,7 +140,7 @@ fn nobody_need_say_anything_of_levels_and_capacity() {
     let settings = sound("");
     let defaults = Tuning {
         routing: Said::Valid(Mode::Prefer),
-        levels: Said::Valid(Level::ALL.to_vec()),
+        levels: Said::Valid(Level::USUAL.to_vec()),
         capacity: Said::Valid(Capacity::Unlimited),
         remote: Said::Valid(Remote::default()),
         shed: Said::Valid(false),

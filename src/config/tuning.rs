@@ -24,7 +24,7 @@ pub fn defaults(file: &file::Spillway, findings: &mut Findings<'_>) -> Tuning {
         levels: word(
             ("spillway.levels", file.levels.as_deref()),
             &LEVELS,
-            Level::ALL.to_vec(),
+            Level::USUAL.to_vec(),
             findings,
         ),
         capacity: word(

@@ -4,6 +4,8 @@ use std::num::NonZeroU16;
 /// How near an endpoint is to this node; nearer levels order before farther ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
+    /// The client itself: a pod that calls a service which it belongs to. Only where asked for.
+    Own,
     /// On this node.
     Node,
     /// In this node's zone (`topology.kubernetes.io/zone`).
@@ -16,11 +18,21 @@ pub enum Level {
 
 impl Level {
     /// All levels, nearest first.
-    pub const ALL: [Self; 4] = [Self::Node, Self::Zone, Self::Cluster, Self::Remote];
+    pub const ALL: [Self; 5] = [
+        Self::Own,
+        Self::Node,
+        Self::Zone,
+        Self::Cluster,
+        Self::Remote,
+    ];
+
+    /// Those in use where nothing else is said, nearest first.
+    pub const USUAL: [Self; 4] = [Self::Node, Self::Zone, Self::Cluster, Self::Remote];
 
     /// Its name in annotations, tables and metrics.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Own => "self",
             Self::Node => "node",
             Self::Zone => "zone",
             Self::Cluster => "cluster",
@@ -59,10 +71,11 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// The weight of an endpoint at `level`.
+    /// The weight of an endpoint at `level`. A client shares itself with nobody, so that its own
+    /// level needs no weight of its own.
     pub const fn of(&self, level: Level) -> Weight {
         match level {
-            Level::Node => self.node,
+            Level::Own | Level::Node => self.node,
             Level::Zone => self.zone,
             Level::Cluster => self.cluster,
             Level::Remote => self.remote,
@@ -73,6 +86,7 @@ impl Weights {
     #[must_use]
     pub const fn with(mut self, level: Level, weight: Weight) -> Self {
         match level {
+            Level::Own => {}
             Level::Node => self.node = weight,
             Level::Zone => self.zone = weight,
             Level::Cluster => self.cluster = weight,

@@ -13,7 +13,7 @@ mod tuning;
 pub use cluster::{Conditions, Endpoint, EndpointSlice, Node, Service, ServicePort, SlicePort};
 pub use hash::{mix, stable_hash};
 pub use level::{Level, Weight, Weights};
-pub use name::{Origin, ServiceId, ServicePortId, SliceId};
+pub use name::{EndpointSet, Origin, ServiceId, ServicePortId, SetId, SliceId};
 pub use net::{Family, Protocol};
 pub use scheduler::Scheduler;
 pub use tuning::{

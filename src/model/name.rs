@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Protocol;
@@ -78,13 +79,49 @@ pub struct ServicePortId {
     pub protocol: Protocol,
 }
 
-impl ServicePortId {
+/// Some of a service port's endpoints, as a group of its clients is to see them: what one mark
+/// leads to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SetId {
+    /// The service port.
+    pub port: ServicePortId,
+    /// Which of its endpoints.
+    pub set: EndpointSet,
+}
+
+/// Which of a service port's endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EndpointSet {
+    /// All of them, as this node sees them.
+    All,
+    /// As the endpoint at this address sees them, when it is the client: itself first.
+    Own(IpAddr),
+}
+
+impl SetId {
+    /// All endpoints of a service port.
+    pub const fn all(port: ServicePortId) -> Self {
+        Self {
+            port,
+            set: EndpointSet::All,
+        }
+    }
+
     /// The name that orders before all others of a Service.
     pub fn first_of(service: ServiceId) -> Self {
-        Self {
+        Self::all(ServicePortId {
             service,
             port: Arc::from(""),
             protocol: Protocol::Tcp,
+        })
+    }
+}
+
+impl fmt::Display for SetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.set {
+            EndpointSet::All => self.port.fmt(f),
+            EndpointSet::Own(ip) => write!(f, "{} from {ip}", self.port),
         }
     }
 }

@@ -46,9 +46,12 @@ pub fn divide(
     routing: &Routing<'_>,
     here: &Here,
 ) -> Division {
+    let own = candidates.iter().any(|one| one.level == Level::Own);
     let ranked = rank(candidates, routing);
     let ladder = matches!(ranked.style, Style::Ladder);
-    let scheduler = scheduler(ladder, protocol, routing, here);
+    // Before itself a client has nothing to choose, so that it has no use for a scheduler by name.
+    let named = routing.scheduler.filter(|_| !own);
+    let scheduler = scheduler(ladder, protocol, named, routing, here);
     // A scheduler that somebody chose may know nothing of ladders.
     let style = match scheduler {
         Scheduler::ShortestExpectedDelay
@@ -95,10 +98,11 @@ fn rank(candidates: Vec<Candidate>, routing: &Routing<'_>) -> Ranked {
     let place = |one: &Candidate| {
         let (level, cluster) = routing.place(one.level, one.cluster.as_ref());
         match (routing.mode, one.level, routing.remote) {
+            (_, Level::Own, _) => (0, 0),
             (Mode::Spill, ..) => (level, cluster),
             // All that is not a fallback is one rank.
-            (_, Level::Remote, RemoteUse::Fallback) => (1, cluster),
-            _ => (0, 0),
+            (_, Level::Remote, RemoteUse::Fallback) => (2, cluster),
+            _ => (1, 0),
         }
     };
     let mut groups: Vec<((usize, usize), Vec<Candidate>)> = Vec::new();
@@ -139,8 +143,14 @@ fn rank(candidates: Vec<Candidate>, routing: &Routing<'_>) -> Ranked {
     }
 }
 
-fn scheduler(ladder: bool, protocol: Protocol, routing: &Routing<'_>, here: &Here) -> Scheduler {
-    match (routing.scheduler, protocol) {
+fn scheduler(
+    ladder: bool,
+    protocol: Protocol,
+    named: Option<Scheduler>,
+    routing: &Routing<'_>,
+    here: &Here,
+) -> Scheduler {
+    match (named, protocol) {
         // A client is told from others by its address alone, so that it finds the same endpoint at
         // all addresses of the service port.
         _ if routing.affinity != Affinity::None => Scheduler::MaglevHash,

@@ -7,19 +7,22 @@
 //! 2. Those that are ready serve. If there are none, those that still serve while they terminate.
 //! 3. An endpoint's level is how near it is to this node; its weight is that of its level.
 //! 4. The real servers stand in an order that differs from node to node.
+//! 5. Where level `self` is in use, an endpoint on this node has a set of its own, with itself
+//!    before all others.
 
 mod divide;
 mod endpoints;
 mod ladder;
 mod order;
+mod own;
 mod routing;
 mod wanted;
 
 use std::sync::Arc;
 
 use crate::model::{
-    EndpointSlice, Family, Mode, NodeTuning, Scheduler, Service, ServicePort, ServicePortId,
-    Tuning, Weights,
+    EndpointSet, EndpointSlice, Family, Level, Mode, NodeTuning, Scheduler, Service, ServicePort,
+    ServicePortId, SetId, Tuning, Weights,
 };
 use routing::Routing;
 pub use wanted::{Frontend, Limits, PortPlan, RealServer, ServicePlan, Style, VirtualServer};
@@ -49,13 +52,18 @@ pub fn plan(service: &Service, slices: &[&EndpointSlice], here: &Here) -> Servic
     service
         .ports
         .iter()
-        .map(|port| {
+        .flat_map(|port| {
             let id = ServicePortId {
                 service: service.id.clone(),
                 port: port.name.clone(),
                 protocol: port.protocol,
             };
-            (id, plan_port(service, port, slices, &routing, here))
+            let sets = plan_port(service, port, slices, &routing, here);
+            let named = move |(set, plan)| {
+                let port = id.clone();
+                (SetId { port, set }, plan)
+            };
+            sets.into_iter().map(named)
         })
         .collect()
 }
@@ -71,7 +79,7 @@ fn plan_port(
     slices: &[&EndpointSlice],
     routing: &Routing<'_>,
     here: &Here,
-) -> PortPlan {
+) -> Vec<(EndpointSet, PortPlan)> {
     let families: Vec<Family> = Family::ALL
         .into_iter()
         .filter(|family| {
@@ -97,23 +105,31 @@ fn plan_port(
     frontends.sort_unstable();
     frontends.dedup();
 
-    let servers = families
-        .into_iter()
-        .map(|family| {
-            let candidates = endpoints::serving(port, family, slices, routing, here);
-            let mut division = divide::divide(candidates, port.protocol, routing, here);
-            order::shuffle(&mut division.reals, &here.node);
-            VirtualServer {
-                family,
-                scheduler: division.scheduler,
-                style: division.style,
-                shed: routing.shed,
-                reals: division.reals,
-            }
-        })
-        .collect();
-
-    PortPlan { frontends, servers }
+    let serve = |family, candidates| {
+        let mut division = divide::divide(candidates, port.protocol, routing, here);
+        order::shuffle(&mut division.reals, &here.node);
+        VirtualServer {
+            family,
+            scheduler: division.scheduler,
+            style: division.style,
+            shed: routing.shed,
+            reals: division.reals,
+        }
+    };
+    let mut all = PortPlan {
+        frontends,
+        servers: Vec::new(),
+    };
+    let mut sets = Vec::new();
+    for family in families {
+        let candidates = endpoints::serving(port, family, slices, routing, here);
+        if routing.levels.contains(&Level::Own) {
+            sets.extend(own::sets(&all, family, &candidates, serve));
+        }
+        all.servers.push(serve(family, candidates));
+    }
+    sets.push((EndpointSet::All, all));
+    sets
 }
 
 #[cfg(test)]

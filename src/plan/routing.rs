@@ -62,7 +62,7 @@ impl<'a> Routing<'a> {
                 .fold(here.weights, |weights, (level, weight)| {
                     weights.with(*level, *weight)
                 }),
-            levels: first(sources, |tuning| &tuning.levels).map_or(&Level::ALL, Vec::as_slice),
+            levels: first(sources, |tuning| &tuning.levels).map_or(&Level::USUAL, Vec::as_slice),
             remote: remote.map_or_else(RemoteUse::default, |remote: &Remote| remote.when),
             order: remote.map_or(&[], |remote| &remote.order),
             scheduler: first(sources, |tuning| &tuning.scheduler).copied(),

@@ -6,13 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use crate::model::{Capacity, Family, Level, Scheduler, ServicePortId};
+use crate::model::{Capacity, Family, Level, Scheduler, SetId};
 
-/// What the kernel shall hold for one Service: its service ports by name. Empty for a Service that
-/// is gone.
-pub type ServicePlan = BTreeMap<ServicePortId, PortPlan>;
+/// What the kernel shall hold for one Service: the endpoint sets of its service ports by name. Empty
+/// for a Service that is gone.
+pub type ServicePlan = BTreeMap<SetId, PortPlan>;
 
-/// What the kernel shall hold for one service port.
+/// What the kernel shall hold for one endpoint set of a service port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortPlan {
     /// Where clients find it, sorted.
@@ -51,13 +51,16 @@ pub enum Frontend {
     Address(IpAddr, NonZeroU16),
     /// A port on every address of this node.
     NodePort(Family, NonZeroU16),
+    /// A virtual address for the client at the first address alone, which goes before
+    /// [`Self::Address`].
+    Own(IpAddr, IpAddr, NonZeroU16),
 }
 
 impl Frontend {
     /// The family of the clients that use it.
     pub fn family(self) -> Family {
         match self {
-            Self::Address(ip, _) => Family::of(ip),
+            Self::Address(ip, _) | Self::Own(_, ip, _) => Family::of(ip),
             Self::NodePort(family, _) => family,
         }
     }
@@ -67,6 +70,9 @@ impl fmt::Display for Frontend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(ip, port) => SocketAddr::new(*ip, port.get()).fmt(f),
+            Self::Own(client, ip, port) => {
+                write!(f, "{} from {client}", SocketAddr::new(*ip, port.get()))
+            }
             Self::NodePort(Family::V4, port) => write!(f, "*:{port}"),
             Self::NodePort(Family::V6, port) => write!(f, "[*]:{port}"),
         }

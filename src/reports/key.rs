@@ -3,7 +3,7 @@ use crate::model::{Family, Origin, Protocol, stable_hash};
 
 /// The name of a virtual server in reports. Part of the wire format.
 pub fn key_hash(key: &Key) -> u64 {
-    let port = &key.port;
+    let port = &key.id.port;
     stable_hash([
         &*port.service.namespace,
         &*port.service.name,

@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::capacity::Key;
 use crate::model::example::{id, ip, port};
-use crate::model::{EndpointSlice, Family, Protocol, ServicePortId, SlicePort, example};
+use crate::model::{EndpointSlice, Family, Protocol, ServicePortId, SetId, SlicePort, example};
 
 /// A virtual server by its Service's name.
 fn key(name: &str) -> Key {
     Key {
-        port: ServicePortId {
+        id: SetId::all(ServicePortId {
             service: id(name),
             port: "http".into(),
             protocol: Protocol::Tcp,
-        },
+        }),
         family: Family::V4,
     }
 }

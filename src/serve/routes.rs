@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One service port.
+/// One endpoint set of a service port.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PortRoutes {
     /// The namespace of the service.
@@ -19,6 +19,9 @@ pub struct PortRoutes {
     pub port: String,
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: String,
+    /// The only client that it is for: a pod of this node that gets itself first. None: all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     /// Where clients find it, like `10.96.0.10:80` or, for a node port, `*:30080`.
     pub frontends: Vec<String>,
     /// The firewall mark that leads to its virtual servers, once it has one.
@@ -37,10 +40,19 @@ impl PortRoutes {
         format!("{}/{}{at}", self.namespace, self.service)
     }
 
-    /// Its name in the log and in tables: `default/web:http/TCP`.
+    /// Its name in the log and in tables: `default/web:http/TCP`, perhaps `… from 10.244.1.5`.
     pub fn title(&self) -> String {
         let colon = if self.port.is_empty() { "" } else { ":" };
-        format!("{}{colon}{}/{}", self.service(), self.port, self.protocol)
+        let from = match &self.client {
+            Some(client) => format!(" from {client}"),
+            None => String::new(),
+        };
+        format!(
+            "{}{colon}{}/{}{from}",
+            self.service(),
+            self.port,
+            self.protocol
+        )
     }
 
     /// The frontends of one family.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::known::{KnownPort, KnownReal, KnownServer};
 use super::platform::{Platform, Trouble};
 use crate::kernel::ipvs::{Command, DestinationEntry};
-use crate::model::ServicePortId;
+use crate::model::SetId;
 
 /// The kernel does not say when a connection ends, so it is asked: soon after an endpoint has
 /// gone, when most have no connection left, and then ever more rarely.
@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 pub struct Drain {
     /// How long a real server may take.
     limit: Duration,
-    ports: BTreeMap<ServicePortId, Leaving>,
+    ports: BTreeMap<SetId, Leaving>,
     due: Option<Instant>,
     delay: Duration,
 }
@@ -41,7 +41,7 @@ impl Drain {
 
     /// Notes which real servers of a service port are leaving now. Those that were leaving before
     /// go on from where they are.
-    pub fn watch(&mut self, id: &ServicePortId, known: &KnownPort, now: Instant) {
+    pub fn watch(&mut self, id: &SetId, known: &KnownPort, now: Instant) {
         let before = self.ports.remove(id).unwrap_or_default();
         let leaving: Leaving = known
             .draining()
@@ -63,7 +63,7 @@ impl Drain {
     }
 
     /// The service ports to look at, if it is time.
-    pub fn due(&mut self, now: Instant) -> Vec<ServicePortId> {
+    pub fn due(&mut self, now: Instant) -> Vec<SetId> {
         if self.deadline().is_none_or(|due| due > now) {
             return Vec::new();
         }
@@ -77,7 +77,7 @@ impl Drain {
     pub fn finished(
         &self,
         platform: &mut impl Platform,
-        id: &ServicePortId,
+        id: &SetId,
         known: &KnownPort,
         now: Instant,
     ) -> Result<Vec<(Command, KnownReal)>, Trouble> {

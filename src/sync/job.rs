@@ -11,13 +11,13 @@ use super::platform::{Platform, Trouble};
 use super::{Syncer, adopt, diff};
 use crate::kernel::ipvs::{Cause, Command, Destination, Failure, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
-use crate::model::{ServiceId, ServicePortId};
+use crate::model::{ServiceId, SetId};
 use crate::plan::{Frontend, PortPlan, ServicePlan};
 
 /// One service port in the course of a change.
 pub struct Job {
     /// Its name.
-    pub id: ServicePortId,
+    pub id: SetId,
     wanted: PortPlan,
     /// What its virtual servers are when all commands have succeeded.
     next: Vec<KnownServer>,
@@ -47,13 +47,13 @@ impl<P: Platform> Syncer<P> {
             .collect()
     }
 
-    fn ports_of(&self, service: &ServiceId) -> impl Iterator<Item = &ServicePortId> {
-        let first = ServicePortId::first_of(service.clone());
+    fn ports_of(&self, service: &ServiceId) -> impl Iterator<Item = &SetId> {
+        let first = SetId::first_of(service.clone());
         let service = service.clone();
         self.ports
             .range(first..)
             .map(|(id, _)| id)
-            .take_while(move |id| id.service == service)
+            .take_while(move |id| id.port.service == service)
     }
 
     /// Makes the virtual servers.
@@ -71,7 +71,13 @@ impl<P: Platform> Syncer<P> {
                     .iter()
                     .map(|wanted| {
                         let server = known.server(wanted.family);
-                        diff::server(known.mark, job.id.protocol, server, wanted, &mut commands)
+                        diff::server(
+                            known.mark,
+                            job.id.port.protocol,
+                            server,
+                            wanted,
+                            &mut commands,
+                        )
                     })
                     .collect();
             }
@@ -97,7 +103,7 @@ impl<P: Platform> Syncer<P> {
     }
 
     /// Gives a service port its mark, and makes sure that what is known of it is true.
-    fn prepare(&mut self, id: &ServicePortId, wanted: &PortPlan) -> Result<(), Trouble> {
+    fn prepare(&mut self, id: &SetId, wanted: &PortPlan) -> Result<(), Trouble> {
         match self.ports.get_mut(id) {
             Some(known) => {
                 // One that was to be deleted may be wanted again: it is read back like the others.
@@ -121,9 +127,9 @@ impl<P: Platform> Syncer<P> {
 
     /// A new service port: under the mark that one of its frontends has in the kernel, even if only
     /// to refuse (there may be connections yet that drain), or under a free one.
-    fn adopt(&mut self, id: &ServicePortId, wanted: &PortPlan) -> Option<KnownPort> {
+    fn adopt(&mut self, id: &SetId, wanted: &PortPlan) -> Option<KnownPort> {
         let found = wanted.frontends.iter().find_map(|frontend| {
-            let present = self.shared.routes.present((id.protocol, *frontend))?;
+            let present = self.shared.routes.present((id.port.protocol, *frontend))?;
             let mark = self.range.server(present)?;
             self.left.remove(&mark).map(|servers| (mark, servers))
         });
@@ -152,7 +158,7 @@ impl<P: Platform> Syncer<P> {
                 if job.wanted.frontends.binary_search(frontend).is_err() {
                     self.shared
                         .routes
-                        .release((job.id.protocol, *frontend), known.mark);
+                        .release((job.id.port.protocol, *frontend), known.mark);
                 }
             }
         }
@@ -166,10 +172,10 @@ impl<P: Platform> Syncer<P> {
                 if !self
                     .shared
                     .routes
-                    .claim((job.id.protocol, *frontend), known.mark, mark)
+                    .claim((job.id.port.protocol, *frontend), known.mark, mark)
                 {
                     warn!(port = %job.id, ?frontend, "belongs to another service port");
-                    contested.insert(job.id.service.clone());
+                    contested.insert(job.id.port.service.clone());
                 }
             }
         }
@@ -202,10 +208,10 @@ impl<P: Platform> Syncer<P> {
 
         let hosts = job.wanted.masqueraded();
         for host in &hosts {
-            self.shared.hosts.retain((job.id.protocol, *host));
+            self.shared.hosts.retain((job.id.port.protocol, *host));
         }
         for host in &known.hosts {
-            self.shared.hosts.release((job.id.protocol, *host));
+            self.shared.hosts.release((job.id.port.protocol, *host));
         }
 
         let gone = known

@@ -106,6 +106,7 @@ impl KnownServer {
 pub fn addresses(frontends: &[Frontend]) -> impl Iterator<Item = IpAddr> {
     frontends.iter().filter_map(|frontend| match frontend {
         Frontend::Address(ip, _) => Some(*ip),
-        Frontend::NodePort(..) => None,
+        // It belongs to all clients, and another endpoint set has it for them.
+        Frontend::Own(..) | Frontend::NodePort(..) => None,
     })
 }

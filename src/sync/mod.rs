@@ -30,7 +30,7 @@ use tracing::warn;
 
 use crate::kernel::ipvs::{Cause, Command, Failure, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
-use crate::model::{ServiceId, ServicePortId};
+use crate::model::{ServiceId, SetId};
 use crate::plan::ServicePlan;
 use adopt::Servers;
 use backoff::Backoff;
@@ -48,7 +48,7 @@ pub struct Syncer<P> {
     platform: P,
     range: MarkRange,
     marks: Marks,
-    ports: BTreeMap<ServicePortId, KnownPort>,
+    ports: BTreeMap<SetId, KnownPort>,
     shared: Shared,
     /// What a previous run left and no service port has claimed yet, by the marks in the maps and
     /// of virtual servers.
@@ -130,7 +130,7 @@ impl<P: Platform> Syncer<P> {
         let mut failed = BTreeSet::new();
         self.build(&mut jobs);
         for job in jobs.iter().filter(|job| job.failed || job.incomplete) {
-            failed.insert(job.id.service.clone());
+            failed.insert(job.id.port.service.clone());
         }
         jobs.retain(|job| !job.failed);
         failed.extend(self.switch(&jobs));
@@ -229,7 +229,7 @@ impl<P: Platform> Syncer<P> {
             known::addresses(&known.frontends).any(|address| refused.contains(&address))
         };
         let ports = self.ports.iter().filter(|(_, known)| has_one(known));
-        ports.map(|(id, _)| id.service.clone()).collect()
+        ports.map(|(id, _)| id.port.service.clone()).collect()
     }
 
     /// Deletes the virtual servers that nothing leads to; false if some are left.
@@ -273,7 +273,8 @@ impl<P: Platform> Syncer<P> {
                 }
             } else {
                 known.unsure = true;
-                self.backoff.failed(Retry::Service(id.service.clone()), now);
+                self.backoff
+                    .failed(Retry::Service(id.port.service.clone()), now);
             }
             self.drain.watch(&id, known, now);
         }
@@ -284,7 +285,7 @@ impl<P: Platform> Syncer<P> {
     fn submit<'a>(
         &mut self,
         commands: &[Command],
-        port: impl Fn(usize) -> Option<&'a ServicePortId>,
+        port: impl Fn(usize) -> Option<&'a SetId>,
     ) -> Vec<Failure> {
         if commands.is_empty() {
             return Vec::new();

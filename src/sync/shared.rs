@@ -138,7 +138,7 @@ impl Shared {
         // Nothing leads to an address that this node does not have.
         let missing: BTreeSet<IpAddr> = self.addresses.pending().add.into_iter().collect();
         routes.add.retain(|((_, frontend), _)| match frontend {
-            Frontend::Address(ip, _) => !missing.contains(ip),
+            Frontend::Address(ip, _) | Frontend::Own(_, ip, _) => !missing.contains(ip),
             Frontend::NodePort(..) => true,
         });
         vips.add.retain(|ip| !missing.contains(ip));
@@ -187,6 +187,15 @@ impl Shared {
                     mark,
                 } => {
                     routes.push(((protocol, Frontend::NodePort(family, port)), mark));
+                }
+                Element::Own {
+                    client,
+                    ip,
+                    protocol,
+                    port,
+                    mark,
+                } => {
+                    routes.push(((protocol, Frontend::Own(client, ip, port)), mark));
                 }
                 Element::Vip(ip) => vips.push(ip),
                 Element::Hairpin(ip) => hairpins.push(ip),
@@ -238,6 +247,13 @@ fn elements(
 fn element((protocol, frontend): Claim, mark: Mark) -> Element {
     match frontend {
         Frontend::Address(ip, port) => Element::Service {
+            ip,
+            protocol,
+            port,
+            mark,
+        },
+        Frontend::Own(client, ip, port) => Element::Own {
+            client,
             ip,
             protocol,
             port,

@@ -10,21 +10,17 @@ use super::{Retry, Syncer, diff};
 use crate::capacity::Adjustment;
 use crate::kernel::ipvs::{Command, DestinationEntry, ServiceKey};
 use crate::kernel::mark::Mark;
-use crate::model::{Family, ServicePortId};
+use crate::model::{Family, SetId};
 use crate::plan::Frontend;
 
 impl<P: Platform> Syncer<P> {
     /// The mark of a service port's virtual servers, if it has any.
-    pub fn mark(&self, id: &ServicePortId) -> Option<Mark> {
+    pub fn mark(&self, id: &SetId) -> Option<Mark> {
         self.ports.get(id).map(|known| known.mark)
     }
 
     /// What the kernel counts for the real servers of a virtual server; nothing if there is none.
-    pub fn counts(
-        &mut self,
-        id: &ServicePortId,
-        family: Family,
-    ) -> Result<Vec<DestinationEntry>, Trouble> {
+    pub fn counts(&mut self, id: &SetId, family: Family) -> Result<Vec<DestinationEntry>, Trouble> {
         let known = self.ports.get(id);
         match known.and_then(|known| known.server(family)) {
             Some(server) => self.platform.destinations(&server.key()),
@@ -36,7 +32,7 @@ impl<P: Platform> Syncer<P> {
     /// previous run's virtual server is found by its frontends.
     pub fn counts_before(
         &mut self,
-        id: &ServicePortId,
+        id: &SetId,
         frontends: &[Frontend],
         family: Family,
     ) -> Result<Vec<DestinationEntry>, Trouble> {
@@ -44,7 +40,7 @@ impl<P: Platform> Syncer<P> {
             return self.counts(id, family);
         }
         let mark = frontends.iter().find_map(|frontend| {
-            let present = self.shared.routes.present((id.protocol, *frontend))?;
+            let present = self.shared.routes.present((id.port.protocol, *frontend))?;
             let mark = self.range.server(present)?;
             let servers = self.left.get(&mark)?;
             let there = servers.iter().any(|server| server.family() == family);
@@ -61,7 +57,7 @@ impl<P: Platform> Syncer<P> {
 
     /// Gives real servers other weights and thresholds. Those that are not there, are on their way
     /// out, or have them already are left as they are.
-    pub fn tune(&mut self, changes: &[(ServicePortId, Family, Vec<Adjustment>)], now: Instant) {
+    pub fn tune(&mut self, changes: &[(SetId, Family, Vec<Adjustment>)], now: Instant) {
         let mut commands = Vec::new();
         let mut owners = Vec::new();
         for (id, family, tuned) in changes {
@@ -90,7 +86,7 @@ impl<P: Platform> Syncer<P> {
                 }
             }
         }
-        let failed: BTreeSet<&ServicePortId> = self
+        let failed: BTreeSet<&SetId> = self
             .submit(&commands, |index| owners.get(index).copied())
             .into_iter()
             .filter_map(|failure| owners.get(failure.index).copied())
@@ -99,7 +95,8 @@ impl<P: Platform> Syncer<P> {
             if let Some(known) = self.ports.get_mut(id) {
                 known.unsure = true;
             }
-            self.backoff.failed(Retry::Service(id.service.clone()), now);
+            self.backoff
+                .failed(Retry::Service(id.port.service.clone()), now);
         }
     }
 }

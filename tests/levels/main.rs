@@ -8,6 +8,7 @@ mod change;
 mod endpoints;
 mod kernel;
 mod order;
+mod own;
 mod remote;
 mod restart;
 mod rise;
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
             change::a_capacity_changed_live_takes_effect,
             change::a_bad_annotation_leaves_the_last_good_one,
             change::a_drained_level_is_left_and_comes_back,
+            own::a_pod_that_calls_its_own_service_gets_itself,
+            own::a_pod_that_is_full_itself_goes_to_others,
             remote::another_cluster_takes_what_this_one_has_no_room_for,
             remote::an_import_is_served_at_its_clusterset_ip,
             remote::never_means_never_and_always_means_like_any_other,

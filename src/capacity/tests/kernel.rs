@@ -202,7 +202,7 @@ impl World {
 
     /// A new connection (UDP: flow) that lasts for so long; where it goes.
     pub fn connect(&mut self, holds: Duration) -> Option<Address> {
-        let udp = self.key.port.protocol == Protocol::Udp;
+        let udp = self.key.id.port.protocol == Protocol::Udp;
         let scheduler = self.plan.scheduler;
         let cost = |dest: &Dest| match scheduler {
             Scheduler::WeightedLeastConnection => {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::model::example::{id, ip, port};
-use crate::model::{Capacity, Level, Protocol, Scheduler};
+use crate::model::{Capacity, Level, Protocol, Scheduler, ServicePortId, SetId};
 use crate::plan::{Limits, RealServer, Style, VirtualServer};
 use kernel::World;
 
@@ -23,11 +23,11 @@ const LADDER: [u32; 3] = [1 << 30, 1 << 15, 1 << 6];
 
 fn key(protocol: Protocol) -> Key {
     Key {
-        port: ServicePortId {
+        id: SetId::all(ServicePortId {
             service: id("web"),
             port: "http".into(),
             protocol,
-        },
+        }),
         family: Family::V4,
     }
 }

@@ -55,7 +55,8 @@ pub const WEIGHTS: Annotation<Vec<(Level, Weight)>> = Annotation {
 /// `levels`
 pub const LEVELS: Annotation<Vec<Level>> = Annotation {
     name: "spillway.io/levels",
-    remedy: "name node, zone, cluster or remote, nearest first and each once, like node,cluster",
+    remedy: "name node, zone, cluster or remote, nearest first and each once, like node,cluster; \
+             perhaps after self",
     read: value::levels,
 };
 

@@ -72,6 +72,9 @@ fn weights_name_some_levels() {
 fn levels_are_an_order_and_a_choice() {
     means(&LEVELS, "node", vec![Level::Node]);
     means(&LEVELS, "remote, node", vec![Level::Remote, Level::Node]);
+    means(&LEVELS, "self,node", vec![Level::Own, Level::Node]);
+    // Most clients are no endpoint: without another level they would get nothing.
+    means_nothing(&LEVELS, &["self", "node,self", "self,self,node"]);
     means_nothing(&LEVELS, &["", "rack", "node,,zone", "node,node", "Node"]);
 }
 
@@ -252,7 +255,7 @@ fn a_remedy_names_just_what_an_object_can_have() {
 }
 
 fn a_level() -> impl Strategy<Value = Level> {
-    sample::select(&Level::ALL[..])
+    sample::select(&Level::USUAL[..])
 }
 
 fn a_capacity() -> impl Strategy<Value = Capacity> {

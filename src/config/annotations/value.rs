@@ -26,7 +26,7 @@ pub fn weights(text: &str) -> Option<Vec<(Level, Weight)>> {
     let mut weights: Vec<(Level, Weight)> = Vec::new();
     for part in parts(text) {
         let (level, weight) = part.split_once('=')?;
-        let level = Level::from_name(level.trim_end())?;
+        let level = shared_level(level.trim_end())?;
         let weight = u16::try_from(number(weight.trim_start())?).ok()?;
         if weights.iter().any(|(other, _)| *other == level) {
             return None;
@@ -36,7 +36,8 @@ pub fn weights(text: &str) -> Option<Vec<(Level, Weight)>> {
     Some(weights)
 }
 
-/// `node,zone,cluster,remote`, or some of these, each once and in any order
+/// `self,node,zone,cluster,remote`, or some of these, each once and in any order; but `self` only
+/// before others, since it concerns only few of a service's clients
 pub fn levels(text: &str) -> Option<Vec<Level>> {
     let mut levels = Vec::new();
     for part in parts(text) {
@@ -46,7 +47,9 @@ pub fn levels(text: &str) -> Option<Vec<Level>> {
         }
         levels.push(level);
     }
-    Some(levels)
+    let own = levels.iter().position(|level| *level == Level::Own);
+    let rest = own.map_or(0, |place| place + 1);
+    (rest < 2 && rest < levels.len()).then_some(levels)
 }
 
 /// `unlimited`, `auto`, or a number of connections
@@ -144,7 +147,7 @@ pub fn evacuation(text: &str) -> Option<Evacuation> {
     for part in parts(text) {
         match part.strip_prefix("cluster:") {
             Some(id) => clusters.insert(cluster_id(id)?),
-            None => levels.insert(Level::from_name(part)?),
+            None => levels.insert(shared_level(part)?),
         };
     }
     Some(Evacuation { levels, clusters })
@@ -179,6 +182,11 @@ pub fn cluster_id(text: &str) -> Option<Arc<str>> {
     };
     let sound = text.len() <= LONGEST_ID && text.split('.').all(label);
     sound.then(|| text.into())
+}
+
+/// A level whose endpoints several clients share
+fn shared_level(name: &str) -> Option<Level> {
+    Level::from_name(name).filter(|level| *level != Level::Own)
 }
 
 fn parts(list: &str) -> impl Iterator<Item = &str> {

@@ -134,6 +134,11 @@ fn classify() -> Vec<Rule> {
     let mut rules = Vec::new();
     for family in Family::ALL {
         let address = Field::Destination(family);
+        // A client that is served by itself: what holds for all others does not hold for it.
+        rules.extend(look_up(Set::Own(family), |rule, map| {
+            let key = [Field::Source(family), address, Field::Protocol, Field::Port];
+            rule.family(family).find_mark(&key, map)
+        }));
         rules.extend(look_up(Set::Services(family), |rule, map| {
             rule.family(family)
                 .find_mark(&[address, Field::Protocol, Field::Port], map)

@@ -25,6 +25,20 @@ pub enum Element {
         /// The virtual server or the verdict.
         mark: Mark,
     },
+    /// Packets of this client to this address, protocol and port get the mark, whatever all others
+    /// get.
+    Own {
+        /// The address that they come from.
+        client: IpAddr,
+        /// The virtual address.
+        ip: IpAddr,
+        /// The transport protocol.
+        protocol: Protocol,
+        /// The port of the virtual address.
+        port: NonZeroU16,
+        /// The virtual server or the verdict.
+        mark: Mark,
+    },
     /// Packets to this port of any address of this node, other than virtual ones, get the mark.
     NodePort {
         /// The family of the clients.
@@ -55,6 +69,7 @@ impl Element {
     /// The set or map that it belongs to.
     pub(super) fn set(&self) -> Set {
         match *self {
+            Self::Own { ip, .. } => Set::Own(Family::of(ip)),
             Self::Service { ip, .. } => Set::Services(Family::of(ip)),
             Self::NodePort { family, .. } => Set::NodePorts(family),
             Self::Vip(ip) => Set::Vips(Family::of(ip)),
@@ -70,6 +85,13 @@ impl Element {
                 ip, protocol, port, ..
             }
             | Self::Host { ip, protocol, port } => [octets(ip), frontend(protocol, port)].concat(),
+            Self::Own {
+                client,
+                ip,
+                protocol,
+                port,
+                ..
+            } => [octets(client), octets(ip), frontend(protocol, port)].concat(),
             Self::NodePort { protocol, port, .. } => frontend(protocol, port),
             Self::Vip(ip) => octets(ip),
             Self::Hairpin(ip) => octets(ip).repeat(2),
@@ -79,7 +101,9 @@ impl Element {
     /// What its key maps to, if it belongs to a map.
     pub(super) fn mark(&self) -> Option<Mark> {
         match *self {
-            Self::Service { mark, .. } | Self::NodePort { mark, .. } => Some(mark),
+            Self::Own { mark, .. } | Self::Service { mark, .. } | Self::NodePort { mark, .. } => {
+                Some(mark)
+            }
             Self::Vip(_) | Self::Hairpin(_) | Self::Host { .. } => None,
         }
     }
@@ -99,6 +123,19 @@ impl Element {
                 let (protocol, port) = from_frontend(rest)?;
                 let mark = mark()?;
                 Self::Service {
+                    ip,
+                    protocol,
+                    port,
+                    mark,
+                }
+            }
+            Set::Own(family) => {
+                let (client, rest) = address(family, key)?;
+                let (ip, rest) = address(family, rest)?;
+                let (protocol, port) = from_frontend(rest)?;
+                let mark = mark()?;
+                Self::Own {
+                    client,
                     ip,
                     protocol,
                     port,
@@ -141,6 +178,16 @@ impl fmt::Display for Element {
                 port,
                 mark,
             } => write!(f, "service {ip} {protocol} {port} with mark {mark}"),
+            Self::Own {
+                client,
+                ip,
+                protocol,
+                port,
+                mark,
+            } => write!(
+                f,
+                "service {ip} {protocol} {port} for {client} with mark {mark}"
+            ),
             Self::NodePort {
                 family,
                 protocol,
@@ -159,6 +206,8 @@ impl fmt::Display for Element {
 /// One of the table's sets and maps, for one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Set {
+    /// source address . address . protocol . port : mark
+    Own(Family),
     /// address . protocol . port : mark
     Services(Family),
     /// protocol . port : mark
@@ -173,7 +222,9 @@ pub(super) enum Set {
 
 impl Set {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
+        Self::Own(Family::V4),
+        Self::Own(Family::V6),
         Self::Services(Family::V4),
         Self::Services(Family::V6),
         Self::NodePorts(Family::V4),
@@ -189,6 +240,8 @@ impl Set {
     /// Its name in the kernel.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Own(Family::V4) => "own_v4",
+            Self::Own(Family::V6) => "own_v6",
             Self::Services(Family::V4) => "services_v4",
             Self::Services(Family::V6) => "services_v6",
             Self::NodePorts(Family::V4) => "nodeports_v4",
@@ -204,7 +257,7 @@ impl Set {
 
     /// Whether its keys map to marks.
     pub const fn is_map(self) -> bool {
-        matches!(self, Self::Services(_) | Self::NodePorts(_))
+        matches!(self, Self::Own(_) | Self::Services(_) | Self::NodePorts(_))
     }
 }
 
@@ -268,6 +321,30 @@ mod tests {
                 port,
                 mark,
             });
+        let own = (
+            any::<bool>(),
+            any::<(u128, u128)>(),
+            protocols(),
+            any::<NonZeroU16>(),
+            mark.clone(),
+        )
+            .prop_map(|(six, (client, ip), protocol, port, mark)| {
+                let address = |number: u128| -> IpAddr {
+                    let low = u32::try_from(number >> 96).expect("32 bits");
+                    if six {
+                        Ipv6Addr::from_bits(number).into()
+                    } else {
+                        Ipv4Addr::from_bits(low).into()
+                    }
+                };
+                Element::Own {
+                    client: address(client),
+                    ip: address(ip),
+                    protocol,
+                    port,
+                    mark,
+                }
+            });
         let families = prop::sample::select(Family::ALL.to_vec());
         let node_port = (families, protocols(), any::<NonZeroU16>(), mark).prop_map(
             |(family, protocol, port, mark)| Element::NodePort {
@@ -278,6 +355,7 @@ mod tests {
             },
         );
         prop_oneof![
+            own,
             service,
             node_port,
             any::<IpAddr>().prop_map(Element::Vip),

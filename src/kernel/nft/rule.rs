@@ -67,7 +67,8 @@ impl Field {
 
 /// The first register of a key, and the one of what a map has for it.
 const KEY: u32 = 0;
-/// The first register that no key reaches into: the longest is a pair of IPv6 addresses.
+/// For what is compared before a key is loaded, or loaded after it was looked up: a long key reaches
+/// into it.
 const SCRATCH: u32 = 8;
 
 /// A rule in the making.

@@ -102,6 +102,10 @@ pub fn sets() -> Vec<Request> {
             Set::Services(family) | Set::Hosts(family) => {
                 key(&[Type::address(family), Type::PROTOCOL, Type::PORT])
             }
+            Set::Own(family) => {
+                let address = Type::address(family);
+                key(&[address, address, Type::PROTOCOL, Type::PORT])
+            }
             Set::NodePorts(_) => key(&[Type::PROTOCOL, Type::PORT]),
             Set::Vips(family) => key(&[Type::address(family)]),
             Set::Hairpin(family) => key(&[Type::address(family); 2]),

@@ -1,4 +1,5 @@
 mod levels;
+mod own;
 
 use super::*;
 use crate::model::example::*;

@@ -81,7 +81,7 @@ fn a_slice_without_the_port_for_reports_names_nobody() {
 fn the_name_of_a_virtual_server_on_the_wire_never_changes() {
     assert_eq!(key_hash(&key("web")), KNOWN);
     let mut other = key("web");
-    other.port.service = other.port.service.import();
+    other.id.port.service = other.id.port.service.import();
     assert_ne!(key_hash(&other), KNOWN);
 }
 

@@ -12,6 +12,7 @@ pub fn spilling() -> PortRoutes {
         service: "web".into(),
         origin: Origin::Service,
         port: "http".into(),
+        client: None,
         protocol: "TCP".into(),
         frontends: vec!["10.96.0.10:80".into(), "*:30080".into()],
         mark: Some(0x0100_0001),
@@ -73,6 +74,7 @@ pub fn refused() -> PortRoutes {
         port: String::new(),
         frontends: vec!["10.96.0.11:53".into()],
         mark: None,
+        client: None,
         protocol: "UDP".into(),
         families: vec![FamilyRoutes {
             family: "IPv4".into(),
