@@ -110,6 +110,9 @@ impl Pacer {
             *due = now + self.controller.delay(key).unwrap_or(usual).min(usual);
         }
         syncer.tune(&changes, now);
+        let called = self.controller.called_back(now);
+        let called = called.map(|(key, (ip, port))| (key.id.port.protocol, ip, port));
+        syncer.call_back(called.collect(), now);
         if looked > 0 {
             self.cost = (self.cost + begin.elapsed() / looked) / 2;
         }

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::server::Server;
-use super::{Adjustment, Budgets, Count, Demand, Key, Pace, Standing};
+use super::{Address, Adjustment, Budgets, Count, Demand, Key, Pace, Standing};
 use crate::model::ServiceId;
 use crate::plan::VirtualServer;
 
@@ -114,6 +114,17 @@ impl Controller {
         };
         let at = server.moment(&self.pace, f64::from(self.peers.get()), now);
         server.tick(counts, at)
+    }
+
+    /// The endpoints whose connections are to come back to nearer ones, with the virtual servers that
+    /// they belong to.
+    pub fn called_back(&self, now: Instant) -> impl Iterator<Item = (&Key, Address)> {
+        let peers = f64::from(self.peers.get());
+        self.servers.iter().flat_map(move |(key, server)| {
+            let at = server.moment(&self.pace, peers, now);
+            let called = server.called_back(at).into_iter();
+            called.map(move |address| (key, address))
+        })
     }
 
     /// What this node wants of a virtual server, for the others to know. None for one without

@@ -9,6 +9,7 @@
 //!
 //! Pure: no clock, no I/O, no netlink. Time is an argument.
 
+mod callback;
 mod controller;
 mod count;
 mod endpoint;

@@ -23,13 +23,16 @@ pub struct Pace {
     pub leave_ticks: u32,
     /// A rank is primary if its budget is at least this part of the demand.
     pub primary: f64,
+    /// How old all connections of a farther endpoint must be before they are called back.
+    pub call_back: Duration,
     /// Budgets older than this are not trusted any more.
     pub budgets_last: Duration,
 }
 
 impl Default for Pace {
     /// Tick 500 ms (100 ms under churn), slow start 30 s from 10 %, enter at 1.0 for 2 ticks, leave
-    /// at 0.75 for 3 ticks, primary from 20 % of demand, budgets last 10 s.
+    /// at 0.75 for 3 ticks, primary from 20 % of demand,
+    /// called back after 30 s, budgets last 10 s.
     fn default() -> Self {
         Self {
             tick: Duration::from_millis(500),
@@ -41,6 +44,7 @@ impl Default for Pace {
             enter_ticks: 2,
             leave_ticks: 3,
             primary: 0.2,
+            call_back: Duration::from_secs(30),
             budgets_last: Duration::from_secs(10),
         }
     }

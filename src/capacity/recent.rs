@@ -31,6 +31,8 @@ pub struct Recent {
     endings: f64,
     /// New connections of the last seconds, those of long ago counting less.
     pub used: f64,
+    /// Since when there has been no new connection.
+    quiet: Instant,
     new: u64,
     answers: u64,
     since: Option<Instant>,
@@ -71,6 +73,7 @@ impl Recent {
             per_second: 0.0,
             endings: 0.0,
             used: 0.0,
+            quiet: now,
             new: 0,
             answers: 0,
             since: None,
@@ -82,12 +85,18 @@ impl Recent {
         self.last.as_ref().map(|(count, _)| count)
     }
 
+    /// Since when there has been no new connection.
+    pub fn quiet(&self) -> Instant {
+        self.quiet
+    }
+
     /// Takes new counts in.
     pub fn see(&mut self, count: &Count, now: Instant) -> Moved {
         let Some((before, at)) = self.last.replace((*count, now)) else {
             // It may have got any number of connections before it was looked at.
             self.since = Some(now);
             self.seen = count.connections;
+            self.quiet = now;
             return Moved {
                 peak: u32::MAX,
                 ..Moved::default()
@@ -116,6 +125,9 @@ impl Recent {
             self.per_second += (float(new) / seconds - self.per_second) * follow;
             self.endings += (float(ended) / seconds - self.endings) * follow;
             self.used = self.used * (1.0 - weight(elapsed, USE)) + float(new);
+        }
+        if new > 0 {
+            self.quiet = now;
         }
         let next = elapsed.min(LONGEST).as_secs_f64();
         let met = u64::from(before.total()) + new;

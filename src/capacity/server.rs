@@ -29,6 +29,7 @@ pub struct Server {
     pub(super) style: Style,
     scheduler: Scheduler,
     shed: bool,
+    pub(super) drain_back: bool,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) ranks: Vec<Rank>,
     pub(super) lift: Lift,
@@ -75,6 +76,7 @@ impl Server {
             style: Style::default(),
             scheduler: Scheduler::default(),
             shed: false,
+            drain_back: false,
             endpoints: Vec::new(),
             ranks: Vec::new(),
             lift: Lift::default(),
@@ -108,6 +110,7 @@ impl Server {
         self.style = plan.style;
         self.scheduler = plan.scheduler;
         self.shed = plan.shed;
+        self.drain_back = plan.drain_back;
         let places = places(plan);
         self.rerank(plan, &places);
 

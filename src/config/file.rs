@@ -125,6 +125,7 @@ sections! {
         remote: Option<String>,
         shed: Option<bool>,
         affinity_yield: Option<bool>,
+        drain_back: Option<bool>,
         cluster_id: Option<String>,
         capacity_tick_milliseconds: Option<i64>,
         slow_start_seconds: Option<i64>,

@@ -145,6 +145,7 @@ fn nobody_need_say_anything_of_levels_and_capacity() {
         remote: Said::Valid(Remote::default()),
         shed: Said::Valid(false),
         affinity_yield: Said::Valid(false),
+        drain_back: Said::Valid(false),
         ..Tuning::default()
     };
     assert_eq!(settings.defaults, defaults);
@@ -164,6 +165,7 @@ spillway:
   remote: always:b,c
   shed: true
   affinityYield: true
+  drainBack: true
   clusterId: east-1.example
   capacityTickMilliseconds: 1000
   slowStartSeconds: 0
@@ -180,6 +182,7 @@ spillway:
         }),
         shed: Said::Valid(true),
         affinity_yield: Said::Valid(true),
+        drain_back: Said::Valid(true),
         ..Tuning::default()
     };
     assert_eq!(settings.defaults, defaults);

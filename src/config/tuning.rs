@@ -41,6 +41,7 @@ pub fn defaults(file: &file::Spillway, findings: &mut Findings<'_>) -> Tuning {
         ),
         shed: Said::Valid(file.shed.unwrap_or_default()),
         affinity_yield: Said::Valid(file.affinity_yield.unwrap_or_default()),
+        drain_back: Said::Valid(file.drain_back.unwrap_or_default()),
         // These have fields of their own in the settings.
         weights: Said::Nothing,
         scheduler: Said::Nothing,

@@ -171,6 +171,8 @@ pub struct Tuning {
     /// `affinity-yield`: whether clients with session affinity leave an endpoint that is over its
     /// budget
     pub affinity_yield: Said<bool>,
+    /// `drain-back`: whether old connections are ended that went far only for want of room
+    pub drain_back: Said<bool>,
 }
 
 impl Tuning {
@@ -184,6 +186,7 @@ impl Tuning {
         self.scheduler.or_before(&before.scheduler);
         self.shed.or_before(&before.shed);
         self.affinity_yield.or_before(&before.affinity_yield);
+        self.drain_back.or_before(&before.drain_back);
     }
 }
 

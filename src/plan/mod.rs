@@ -113,6 +113,7 @@ fn plan_port(
             scheduler: division.scheduler,
             style: division.style,
             shed: routing.shed,
+            drain_back: routing.drain_back,
             reals: division.reals,
         }
     };

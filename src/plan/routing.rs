@@ -29,6 +29,8 @@ pub struct Routing<'a> {
     pub affinity: Affinity,
     /// Whether connections are refused when every endpoint is at its budget.
     pub shed: bool,
+    /// Whether old connections are ended that went far only for want of room.
+    pub drain_back: bool,
     /// Of endpoints of which nothing else is said.
     capacity: Option<Capacity>,
 }
@@ -72,6 +74,9 @@ impl<'a> Routing<'a> {
                 (Some(_), _) => Affinity::Firm,
             },
             shed: first(sources, |tuning| &tuning.shed)
+                .copied()
+                .unwrap_or(false),
+            drain_back: first(sources, |tuning| &tuning.drain_back)
                 .copied()
                 .unwrap_or(false),
             capacity: service.tuning.capacity.get().copied(),

@@ -90,6 +90,8 @@ pub struct VirtualServer {
     pub style: Style,
     /// Whether connections are refused when every endpoint is at its budget.
     pub shed: bool,
+    /// Whether old connections to farther endpoints are ended when nearer ones have room again.
+    pub drain_back: bool,
     /// The endpoints, each once, in an order of this node's own: many schedulers start with the
     /// first, which must not be the same on every node. Empty: connections are refused.
     pub reals: Vec<RealServer>,

@@ -82,4 +82,8 @@ impl Platform for Linux {
     fn commit(&mut self, transaction: &Transaction) -> Result<(), Trouble> {
         Ok(self.table.commit(transaction)?)
     }
+
+    fn call_back(&mut self, called: &[Element]) -> Result<(), Trouble> {
+        Ok(self.table.call_back(called)?)
+    }
 }

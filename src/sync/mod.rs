@@ -10,6 +10,7 @@
 
 mod adopt;
 mod backoff;
+mod callback;
 mod diff;
 mod drain;
 mod job;
@@ -34,6 +35,7 @@ use crate::model::{ServiceId, SetId};
 use crate::plan::ServicePlan;
 use adopt::Servers;
 use backoff::Backoff;
+use callback::Called;
 use drain::Drain;
 use job::Job;
 use known::{KnownPort, KnownReal, KnownServer};
@@ -59,6 +61,7 @@ pub struct Syncer<P> {
     retired: Vec<Mark>,
     drain: Drain,
     backoff: Backoff<Retry>,
+    called: Called,
     sent: Sent,
     /// Whether IPVS did not answer when it was last sent commands.
     unreachable: bool,
@@ -114,6 +117,7 @@ impl<P: Platform> Syncer<P> {
             retired: Vec::new(),
             drain: Drain::new(drain),
             backoff: Backoff::default(),
+            called: Called::default(),
             sent: Sent::default(),
             unreachable: false,
         })

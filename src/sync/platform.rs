@@ -31,4 +31,6 @@ pub trait Platform {
     fn table(&mut self) -> Result<Vec<Element>, Trouble>;
     /// Changes the table's maps, all or nothing.
     fn commit(&mut self, transaction: &Transaction) -> Result<(), Trouble>;
+    /// Makes these, and no others, the real servers that connections come back from, for a while.
+    fn call_back(&mut self, called: &[Element]) -> Result<(), Trouble>;
 }

@@ -197,6 +197,8 @@ impl Shared {
                 } => {
                     routes.push(((protocol, Frontend::Own(client, ip, port)), mark));
                 }
+                // They go by themselves.
+                Element::Called { .. } => {}
                 Element::Vip(ip) => vips.push(ip),
                 Element::Hairpin(ip) => hairpins.push(ip),
                 Element::Host { ip, protocol, port } => {

@@ -3,6 +3,7 @@
 //!
 //! The pass marks T1 to T9 are those that the project set itself.
 
+mod back;
 mod bed;
 mod change;
 mod endpoints;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
             change::a_drained_level_is_left_and_comes_back,
             own::a_pod_that_calls_its_own_service_gets_itself,
             own::a_pod_that_is_full_itself_goes_to_others,
+            back::old_connections_come_back_when_near_pods_have_room,
             remote::another_cluster_takes_what_this_one_has_no_room_for,
             remote::an_import_is_served_at_its_clusterset_ip,
             remote::never_means_never_and_always_means_like_any_other,

@@ -1,7 +1,8 @@
 //! Level `self`: pods that call the service that they belong to.
 
 use anyhow::{Result, ensure};
-use lab::world::{Pod, objects::Service};
+use lab::world::objects::Service;
+use lab::world::{Place, Pod};
 
 use crate::bed::{BUDGET, Bed, Pods, TCP, WAYS, Way, at_most};
 

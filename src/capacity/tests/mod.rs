@@ -1,6 +1,7 @@
 //! The rules of the control loop, each with a test that is named after it.
 
 mod budgets;
+mod callback;
 mod kernel;
 mod property;
 mod rules;
@@ -74,6 +75,7 @@ fn ladder(protocol: Protocol, ranks: &[usize], capacity: Capacity) -> VirtualSer
         },
         style: Style::Ladder,
         shed: false,
+        drain_back: false,
         reals: reals.collect(),
     }
 }

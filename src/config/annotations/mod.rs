@@ -109,6 +109,9 @@ pub const SHED: Annotation<bool> = flag("spillway.io/shed");
 /// `affinity-yield`
 pub const AFFINITY_YIELD: Annotation<bool> = flag("spillway.io/affinity-yield");
 
+/// `drain-back`
+pub const DRAIN_BACK: Annotation<bool> = flag("spillway.io/drain-back");
+
 /// `global`
 pub const GLOBAL: Annotation<bool> = flag("spillway.io/global");
 
@@ -128,7 +131,7 @@ const fn flag(name: &'static str) -> Annotation<bool> {
 }
 
 /// What Services, `ServiceImports` and Nodes can have.
-const COMMON: [&str; 8] = [
+const COMMON: [&str; 9] = [
     ROUTING.name,
     WEIGHTS.name,
     LEVELS.name,
@@ -137,6 +140,7 @@ const COMMON: [&str; 8] = [
     SCHEDULER.name,
     SHED.name,
     AFFINITY_YIELD.name,
+    DRAIN_BACK.name,
 ];
 
 impl Bearer {

@@ -30,11 +30,15 @@ const OUTPUT_AFTER: &str = "output_after";
 const POSTROUTING: &str = "postrouting";
 const CLASSIFY: &str = "classify";
 const MARKED: &str = "marked";
+const CALL_BACK: &str = "call_back";
 const REFUSE: &str = "refuse";
 const SENT_ON: &str = "sent_on";
 const KEPT: &str = "kept";
 const RESTORE: &str = "restore";
 const MASQUERADE: &str = "masquerade";
+
+/// How many connections a second are ended so that they come back to nearer real servers.
+const CALLED_PER_SECOND: u32 = 5;
 
 /// A chain of rules.
 #[derive(Debug)]
@@ -90,6 +94,7 @@ pub fn chains(base: &Base) -> Vec<Chain> {
         ),
         chain(CLASSIFY, classify()),
         chain(MARKED, marked(base)),
+        chain(CALL_BACK, call_back()),
         chain(REFUSE, refuse()),
         chain(SENT_ON, sent_on(base)),
         chain(KEPT, kept()),
@@ -103,6 +108,10 @@ pub fn chains(base: &Base) -> Vec<Chain> {
 fn enter() -> Vec<Rule> {
     vec![
         Rule::new().new_connection().goto(CLASSIFY),
+        Rule::new()
+            .protocol(Protocol::Tcp)
+            .by_client()
+            .goto(CALL_BACK),
         // IPVS may have forgotten a flow of UDP that conntrack still knows, because its time is up
         // or its real server is gone: without a mark its next packet would not be scheduled anew.
         Rule::new()
@@ -202,6 +211,25 @@ fn marked(base: &Base) -> Vec<Rule> {
             .goto(REFUSE),
         Rule::new().mark(base.marks.drop().value()).next(Next::Drop),
     ]
+}
+
+/// `call_back`: connections to real servers that are to come back to nearer ones are ended, a few a
+/// second. IPVS still knows them: what the real server sends later reaches the client, which answers
+/// it with a reset.
+fn call_back() -> Vec<Rule> {
+    let rule = |family| {
+        let key = [
+            Field::ReplySource(family),
+            Field::Protocol,
+            Field::ReplySourcePort,
+        ];
+        Rule::new()
+            .family(family)
+            .when_in(&key, Set::Called(family).name())
+            .limit(CALLED_PER_SECOND)
+            .reset()
+    };
+    Family::ALL.map(rule).into()
 }
 
 /// `refuse`: the protocols of services are refused, others (ping, say) are let through.

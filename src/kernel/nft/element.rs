@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use crate::kernel::mark::{Mark, MarkRange};
 use crate::model::{Family, Protocol};
@@ -54,6 +55,16 @@ pub enum Element {
     Vip(IpAddr),
     /// A local endpoint, which may be its own client.
     Hairpin(IpAddr),
+    /// A real server whose connections are to come back to nearer ones. It goes by itself after
+    /// [`Element::CALLED`].
+    Called {
+        /// Its address.
+        ip: IpAddr,
+        /// The transport protocol.
+        protocol: Protocol,
+        /// Its port.
+        port: NonZeroU16,
+    },
     /// A real server that cannot answer the clients of this node, only the node.
     Host {
         /// Its address.
@@ -66,6 +77,10 @@ pub enum Element {
 }
 
 impl Element {
+    /// For how long a real server is [`Element::Called`]: should the agent die, its connections are
+    /// safe again.
+    pub const CALLED: Duration = Duration::from_secs(5);
+
     /// The set or map that it belongs to.
     pub(super) fn set(&self) -> Set {
         match *self {
@@ -75,6 +90,7 @@ impl Element {
             Self::Vip(ip) => Set::Vips(Family::of(ip)),
             Self::Hairpin(ip) => Set::Hairpin(Family::of(ip)),
             Self::Host { ip, .. } => Set::Hosts(Family::of(ip)),
+            Self::Called { ip, .. } => Set::Called(Family::of(ip)),
         }
     }
 
@@ -84,6 +100,7 @@ impl Element {
             Self::Service {
                 ip, protocol, port, ..
             }
+            | Self::Called { ip, protocol, port }
             | Self::Host { ip, protocol, port } => [octets(ip), frontend(protocol, port)].concat(),
             Self::Own {
                 client,
@@ -104,7 +121,7 @@ impl Element {
             Self::Own { mark, .. } | Self::Service { mark, .. } | Self::NodePort { mark, .. } => {
                 Some(mark)
             }
-            Self::Vip(_) | Self::Hairpin(_) | Self::Host { .. } => None,
+            Self::Vip(_) | Self::Hairpin(_) | Self::Host { .. } | Self::Called { .. } => None,
         }
     }
 
@@ -146,6 +163,11 @@ impl Element {
                 let (ip, rest) = address(family, key)?;
                 let (protocol, port) = from_frontend(rest)?;
                 Self::Host { ip, protocol, port }
+            }
+            Set::Called(family) => {
+                let (ip, rest) = address(family, key)?;
+                let (protocol, port) = from_frontend(rest)?;
+                Self::Called { ip, protocol, port }
             }
             Set::NodePorts(family) => {
                 let (protocol, port) = from_frontend(key)?;
@@ -196,6 +218,9 @@ impl fmt::Display for Element {
             } => write!(f, "{family} node port {protocol} {port} with mark {mark}"),
             Self::Vip(ip) => write!(f, "virtual address {ip}"),
             Self::Hairpin(ip) => write!(f, "local endpoint {ip}"),
+            Self::Called { ip, protocol, port } => {
+                write!(f, "endpoint to come back from {ip} {protocol} {port}")
+            }
             Self::Host { ip, protocol, port } => {
                 write!(f, "masqueraded endpoint {ip} {protocol} {port}")
             }
@@ -218,11 +243,13 @@ pub(super) enum Set {
     Hairpin(Family),
     /// address . protocol . port
     Hosts(Family),
+    /// address . protocol . port, each for a while
+    Called(Family),
 }
 
 impl Set {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Own(Family::V4),
         Self::Own(Family::V6),
         Self::Services(Family::V4),
@@ -235,6 +262,8 @@ impl Set {
         Self::Hairpin(Family::V6),
         Self::Hosts(Family::V4),
         Self::Hosts(Family::V6),
+        Self::Called(Family::V4),
+        Self::Called(Family::V6),
     ];
 
     /// Its name in the kernel.
@@ -252,6 +281,8 @@ impl Set {
             Self::Hairpin(Family::V6) => "hairpin_v6",
             Self::Hosts(Family::V4) => "hosts_v4",
             Self::Hosts(Family::V6) => "hosts_v6",
+            Self::Called(Family::V4) => "called_v4",
+            Self::Called(Family::V6) => "called_v6",
         }
     }
 
@@ -362,6 +393,8 @@ mod tests {
             any::<IpAddr>().prop_map(Element::Hairpin),
             (any::<IpAddr>(), protocols(), any::<NonZeroU16>())
                 .prop_map(|(ip, protocol, port)| Element::Host { ip, protocol, port }),
+            (any::<IpAddr>(), protocols(), any::<NonZeroU16>())
+                .prop_map(|(ip, protocol, port)| Element::Called { ip, protocol, port }),
         ]
     }
 

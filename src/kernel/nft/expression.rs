@@ -25,8 +25,14 @@ pub enum ConntrackKey {
     Direction = 1,
     /// `NFT_CT_STATUS`, a set of bits
     Status = 2,
+    /// `NFT_CT_PROTO_SRC` of the answers: the port of the real server
+    ReplySourcePort = 11,
+    /// `NFT_CT_SRC_IP` of the answers: the real server
+    ReplySourceV4 = 19,
     /// `NFT_CT_DST_IP`
     DestinationV4 = 20,
+    /// `NFT_CT_SRC_IP6` of the answers
+    ReplySourceV6 = 21,
     /// `NFT_CT_DST_IP6`
     DestinationV6 = 22,
     /// `NFT_CT_ID`, the same from the first packet of a connection to its last
@@ -160,12 +166,16 @@ pub fn conntrack(key: ConntrackKey, to: u32) -> Expression {
         number(NFTA_CT_DREG, register(to).into()),
         number(NFTA_CT_KEY, key as u32),
     ];
-    if matches!(
-        key,
-        ConntrackKey::DestinationV4 | ConntrackKey::DestinationV6
-    ) {
-        attributes.push(DefaultNla::new(NFTA_CT_DIRECTION, vec![0]));
-    }
+    let direction = match key {
+        ConntrackKey::DestinationV4 | ConntrackKey::DestinationV6 => Some(0),
+        ConntrackKey::ReplySourceV4
+        | ConntrackKey::ReplySourceV6
+        | ConntrackKey::ReplySourcePort => Some(1),
+        ConntrackKey::State | ConntrackKey::Direction | ConntrackKey::Status | ConntrackKey::Id => {
+            None
+        }
+    };
+    attributes.extend(direction.map(|it| DefaultNla::new(NFTA_CT_DIRECTION, vec![it])));
     other("ct", attributes)
 }
 
@@ -202,6 +212,27 @@ pub fn update(map: &str, key: u32, value: u32, milliseconds: u64) -> Expression 
             number(NFTA_DYNSET_SREG_KEY, register(key).into()),
             number(NFTA_DYNSET_SREG_DATA, register(value).into()),
             DefaultNla::new(NFTA_DYNSET_TIMEOUT, milliseconds.to_be_bytes().to_vec()),
+        ],
+    )
+}
+
+/// Goes on for so many packets a second only.
+pub fn limit(per_second: u32) -> Expression {
+    const NFTA_LIMIT_RATE: u16 = 1;
+    const NFTA_LIMIT_UNIT: u16 = 2;
+    const NFTA_LIMIT_BURST: u16 = 3;
+    const NFTA_LIMIT_TYPE: u16 = 4;
+    const NFT_LIMIT_PKTS: u32 = 0;
+    other(
+        "limit",
+        vec![
+            DefaultNla::new(
+                NFTA_LIMIT_RATE,
+                u64::from(per_second).to_be_bytes().to_vec(),
+            ),
+            DefaultNla::new(NFTA_LIMIT_UNIT, 1_u64.to_be_bytes().to_vec()),
+            number(NFTA_LIMIT_BURST, per_second),
+            number(NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS),
         ],
     )
 }
@@ -247,6 +278,7 @@ pub fn module(expression: &Expression) -> Option<&'static str> {
         ExpressionAttribute::Name(name) => match name.as_str() {
             "ct" => Some("nft_ct"),
             "fib" => Some("nft_fib_inet"),
+            "limit" => Some("nft_limit"),
             "masq" => Some("nft_masq"),
             "reject" => Some("nft_reject_inet"),
             _ => None,

@@ -20,8 +20,9 @@
 //!   waits in the map `borrowed`, under the connection's number. Of a busy flow of UDP, the mark of
 //!   its first packet is put back on all of them, since the kernel keeps the value of an entry that
 //!   it prolongs.
-//! - Established connections pass by all this: they cost two comparisons a packet on the way in and
-//!   three on the way out.
+//! - Established connections pass by all this: a few comparisons on the way in and on the way out,
+//!   and for packets of TCP clients a look-up in the set of real servers that connections are called
+//!   back from, which is mostly empty (`call_back`).
 //!
 //! Every change is one transaction: the kernel takes all of it or nothing. Programs are expected to
 //! add what a map element points to before the element, and to remove it after.

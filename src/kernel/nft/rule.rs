@@ -19,6 +19,10 @@ pub enum Field {
     Destination(Family),
     /// The destination address that the first packet of the connection arrived with.
     OriginalDestination(Family),
+    /// The address that the connection's answers come from: the real server.
+    ReplySource(Family),
+    /// The port that they come from.
+    ReplySourcePort,
     /// The transport protocol.
     Protocol,
     /// The destination port.
@@ -46,6 +50,9 @@ impl Field {
             Self::OriginalDestination(Family::V6) => {
                 expr::conntrack(ConntrackKey::DestinationV6, to)
             }
+            Self::ReplySource(Family::V4) => expr::conntrack(ConntrackKey::ReplySourceV4, to),
+            Self::ReplySource(Family::V6) => expr::conntrack(ConntrackKey::ReplySourceV6, to),
+            Self::ReplySourcePort => expr::conntrack(ConntrackKey::ReplySourcePort, to),
             Self::Protocol => expr::meta(MetaKey::L4Proto, to),
             // TCP, UDP and SCTP have it at the same place.
             Self::Port => expr::payload(TRANSPORT_HEADER, 2, 2, to),
@@ -59,7 +66,8 @@ impl Field {
         match self {
             Self::Source(Family::V6)
             | Self::Destination(Family::V6)
-            | Self::OriginalDestination(Family::V6) => 4,
+            | Self::OriginalDestination(Family::V6)
+            | Self::ReplySource(Family::V6) => 4,
             _ => 1,
         }
     }
@@ -233,6 +241,11 @@ impl Rule {
         self.mark_to_scratch()
             .then(expr::bitwise(SCRATCH, &mask, &xor))
             .mark_from_scratch()
+    }
+
+    /// For so many packets a second.
+    pub fn limit(self, per_second: u32) -> Self {
+        self.then(expr::limit(per_second))
     }
 
     /// Answers with a TCP reset.

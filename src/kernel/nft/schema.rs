@@ -8,7 +8,7 @@ use netlink_packet_netfilter::nftables::{
 };
 
 use super::chains::{BORROWED, BORROWED_SIZE, Chain, Hook};
-use super::element::Set;
+use super::element::{Element, Set};
 use super::rule::Rule;
 use crate::model::Family;
 
@@ -73,6 +73,12 @@ pub fn flush(set: Set) -> Request {
     Request::new(message, 0, format!("the emptying of {}", set.name()))
 }
 
+/// Adds elements to a set.
+pub fn add(set: Set, elements: NfTablesMessage) -> Request {
+    let subject = format!("elements of {}", set.name());
+    Request::new(elements, NLM_F_CREATE, subject)
+}
+
 /// Removes all rules of a chain, so that no other chain is in use by it.
 pub fn flush_chain(name: &str) -> Request {
     let message = NfTablesMessage::DeleteRule(RuleMessage {
@@ -99,7 +105,7 @@ pub fn delete_chain(name: &str) -> Request {
 pub fn sets() -> Vec<Request> {
     let ours = Set::ALL.into_iter().enumerate().map(|(id, set)| {
         let mut attributes = match set {
-            Set::Services(family) | Set::Hosts(family) => {
+            Set::Services(family) | Set::Hosts(family) | Set::Called(family) => {
                 key(&[Type::address(family), Type::PROTOCOL, Type::PORT])
             }
             Set::Own(family) => {
@@ -110,11 +116,19 @@ pub fn sets() -> Vec<Request> {
             Set::Vips(family) => key(&[Type::address(family)]),
             Set::Hairpin(family) => key(&[Type::address(family); 2]),
         };
-        let flags = if set.is_map() {
-            attributes.extend(marks_as_values());
-            SetFlags::Map
-        } else {
-            SetFlags::empty()
+        let flags = match set {
+            Set::Called(_) => {
+                let milliseconds = Element::CALLED.as_millis();
+                attributes.push(SetAttribute::Timeout(
+                    milliseconds.try_into().unwrap_or(u64::MAX),
+                ));
+                SetFlags::Timeout
+            }
+            _ if set.is_map() => {
+                attributes.extend(marks_as_values());
+                SetFlags::Map
+            }
+            _ => SetFlags::empty(),
         };
         attributes.push(SetAttribute::Flags(flags));
         new_set(id, set.name(), attributes)

@@ -16,6 +16,7 @@ use super::schema::{self, Request, TABLE};
 use super::{Action, Base, Element, Error, Transaction, chains, dump};
 use crate::kernel::mark::MarkRange;
 use crate::kernel::socket::Socket;
+use crate::model::Family;
 
 /// The most elements in one message. The list of them is one attribute, so it must stay below
 /// 64 KiB; the longest element, an IPv6 service, takes 48 bytes.
@@ -107,6 +108,22 @@ impl Table {
             Err(Error::Element { .. }) => self.attempt(transaction, 1),
             result => result,
         }
+    }
+
+    /// Makes these the real servers that connections come back from, for [`Element::CALLED`] from now
+    /// on, and no others.
+    pub fn call_back(&mut self, called: &[Element]) -> Result<(), Error> {
+        let mut requests = Vec::new();
+        for family in Family::ALL {
+            let set = Set::Called(family);
+            requests.push(schema::flush(set));
+            let elements: Vec<_> = called.iter().filter(|it| it.set() == set).collect();
+            for chunk in elements.chunks(ELEMENTS_PER_MESSAGE) {
+                let message = message(Action::Add, set, chunk);
+                requests.push(schema::add(set, message));
+            }
+        }
+        run(&mut self.socket, requests)
     }
 
     /// One transaction, with so many elements in one message.

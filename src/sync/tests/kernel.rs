@@ -194,6 +194,13 @@ impl Platform for Kernel {
         Ok(refused.collect())
     }
 
+    fn call_back(&mut self, called: &[Element]) -> Result<(), Trouble> {
+        let called: Vec<String> = called.iter().map(Element::to_string).collect();
+        let line = format!("call back [{}]", called.join(", "));
+        self.state().log.push(line);
+        Ok(())
+    }
+
     fn unbind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble> {
         let mut state = self.state();
         if state.unlinked {

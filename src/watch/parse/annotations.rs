@@ -2,8 +2,8 @@
 
 use super::Report;
 use crate::config::annotations::{
-    AFFINITY_YIELD, Annotation, Bearer, CAPACITY, CAPACITY_FACTOR, DRAIN, GLOBAL, LEVELS, PREFIX,
-    REACH, REMOTE, ROUTING, SCHEDULER, SHED, SLICE_CAPACITY, WEIGHTS,
+    AFFINITY_YIELD, Annotation, Bearer, CAPACITY, CAPACITY_FACTOR, DRAIN, DRAIN_BACK, GLOBAL,
+    LEVELS, PREFIX, REACH, REMOTE, ROUTING, SCHEDULER, SHED, SLICE_CAPACITY, WEIGHTS,
 };
 use crate::model::{NodeTuning, Reach, Said, SliceCapacity, Tuning};
 
@@ -25,6 +25,7 @@ pub fn tuning(bearer: Bearer, report: &mut Report<'_>) -> Tuning {
         scheduler: said(&SCHEDULER, report),
         shed: said(&SHED, report),
         affinity_yield: said(&AFFINITY_YIELD, report),
+        drain_back: said(&DRAIN_BACK, report),
     }
 }
 

@@ -66,14 +66,37 @@ impl Held {
 
     /// Asks over every connection whether it is still alive, and with the same server.
     pub fn ping(&mut self) -> Spread {
+        let mut spread = Spread::default();
+        for result in self.ask_all() {
+            spread.count(result);
+        }
+        spread
+    }
+
+    /// As [`Held::ping`], and lets go of those that are not.
+    pub fn keep_alive(&mut self) -> Spread {
+        let mut spread = Spread::default();
+        let mut alive = Vec::new();
+        for result in self.ask_all() {
+            alive.push(result.is_ok());
+            spread.count(result);
+        }
+        let mut alive = alive.into_iter();
+        self.connections.retain(|_| alive.next() == Some(true));
+        spread
+    }
+
+    /// Who answers over each connection now.
+    fn ask_all(&mut self) -> Vec<Result<String, Failure>> {
         // All questions go out before the first answer is read: one by one, a thousand take
         // seconds under emulation.
         let asked: Vec<_> = self.connections.iter_mut().map(Connection::ask).collect();
-        let mut spread = Spread::default();
-        for (connection, asked) in self.connections.iter_mut().zip(asked) {
-            let alive = asked.and_then(|()| connection.hear());
-            spread.count(alive.map(|()| connection.answered_by.clone()));
-        }
-        spread
+        let connections = self.connections.iter_mut().zip(asked);
+        connections
+            .map(|(connection, asked)| {
+                asked.and_then(|()| connection.hear())?;
+                Ok(connection.answered_by.clone())
+            })
+            .collect()
     }
 }

@@ -1,0 +1,57 @@
+//! Connections that come back from far real servers when nearer ones have room again.
+//!
+//! The kernel ends them, a few a second, for as long as it is told so: that runs out by itself, so
+//! an agent that dies in the middle leaves connections alone.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::Syncer;
+use super::platform::Platform;
+use crate::kernel::nft::Element;
+use crate::model::Protocol;
+
+/// How often the kernel is told again: what it is told lasts twice as long.
+const AGAIN: Duration = Duration::from_millis(2_500);
+
+/// What the kernel was told last.
+#[derive(Debug, Default)]
+pub struct Called {
+    servers: BTreeSet<(Protocol, IpAddr, NonZeroU16)>,
+    at: Option<Instant>,
+}
+
+impl<P: Platform> Syncer<P> {
+    /// Has connections end that go to these real servers, so that their clients open new ones, and
+    /// those to all others stay. To be called again and again for as long as it shall be so.
+    pub fn call_back(&mut self, servers: BTreeSet<(Protocol, IpAddr, NonZeroU16)>, now: Instant) {
+        let news = servers != self.called.servers;
+        let old = self.called.at.is_none_or(|at| now >= at + AGAIN);
+        if !news && (servers.is_empty() || !old) {
+            return;
+        }
+        let elements: Vec<Element> = servers
+            .iter()
+            .map(|&(protocol, ip, port)| Element::Called { ip, protocol, port })
+            .collect();
+        if let Err(trouble) = self.platform.call_back(&elements) {
+            // What was said before ends by itself.
+            warn!(error = %trouble, "far connections cannot be called back now");
+            return;
+        }
+        if news {
+            info!(
+                endpoints = servers.len(),
+                "calling connections back from far endpoints"
+            );
+        }
+        self.called = Called {
+            servers,
+            at: Some(now),
+        };
+    }
+}
