@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use super::columns::{Lean, align, blocks, counted, limit, percent};
 use super::local::Socket;
 use crate::serve::near::parse;
-use crate::serve::routes::{FamilyRoutes, PortRoutes};
+use crate::serve::routes::{FamilyRoutes, Origination, PortRoutes, Source};
 
 const EXAMPLE: &str = "\
 Example: why do connections to the service web in the namespace shop go where they go?
@@ -80,6 +80,16 @@ fn levels(family: &FamilyRoutes) -> String {
     align(2, [l, l, r, r, r, r], &rows)
 }
 
+/// A node speaks of the capacity of the pods on it, and of no others'.
+fn whose(source: &Source) -> String {
+    let text = source.from.text();
+    if source.from == Origination::Node && source.part.starts_with("capacity") {
+        format!("{text}, of the pods on it")
+    } else {
+        text.to_owned()
+    }
+}
+
 fn sources(family: &FamilyRoutes) -> String {
     let rows: Vec<[String; 3]> = family
         .sources
@@ -88,7 +98,7 @@ fn sources(family: &FamilyRoutes) -> String {
             [
                 source.part.clone(),
                 source.value.clone(),
-                format!("says {}", source.from.text()),
+                format!("says {}", whose(source)),
             ]
         })
         .collect();
@@ -115,7 +125,7 @@ A new connection goes to level zone:
   remote west  idle               1     any       -    0.0 %
 
   routing   spill     says the service
-  capacity  100       says this node
+  capacity  100       says this node, of the pods on it
   remote    fallback  says the configuration
 ";
         assert_eq!(prose(&[spilling()]), wanted);

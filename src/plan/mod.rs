@@ -14,15 +14,17 @@ mod ladder;
 mod order;
 mod routing;
 mod wanted;
+mod words;
 
 use std::sync::Arc;
 
 use crate::model::{
-    EndpointSlice, Family, Mode, NodeTuning, Scheduler, Service, ServicePort, ServicePortId,
-    Tuning, Weights,
+    EndpointSlice, Family, NodeTuning, Scheduler, Service, ServicePort, ServicePortId, Tuning,
+    Weights,
 };
 use routing::Routing;
 pub use wanted::{Frontend, Limits, PortPlan, RealServer, ServicePlan, Style, VirtualServer};
+pub use words::{By, Word, words};
 
 /// Where the plan is made for, and how it weighs what it finds.
 #[derive(Clone, Debug, Default)]
@@ -58,11 +60,6 @@ pub fn plan(service: &Service, slices: &[&EndpointSlice], here: &Here) -> Servic
             (id, plan_port(service, port, slices, &routing, here))
         })
         .collect()
-}
-
-/// How new connections to a Service divide among the levels, by whoever has the last word on it.
-pub fn mode(service: &Service, here: &Here) -> Mode {
-    Routing::of(service, here).mode
 }
 
 fn plan_port(

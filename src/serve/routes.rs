@@ -95,6 +95,8 @@ pub struct Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origination {
+    /// The annotation of an `EndpointSlice`, of the endpoints in it.
+    Slice,
     /// The Service's (or `ServiceImport`'s) annotation.
     Service,
     /// The annotation of this node.
@@ -107,6 +109,7 @@ impl Origination {
     /// For "…, says X".
     pub fn text(self) -> &'static str {
         match self {
+            Self::Slice => "the endpoint slice",
             Self::Service => "the service",
             Self::Node => "this node",
             Self::Configuration => "the configuration",

@@ -13,6 +13,7 @@ mod remote;
 mod reports;
 mod restart;
 mod rise;
+mod told;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,10 @@ fn main() -> ExitCode {
             reports::a_node_that_wants_all_gets_more_than_an_equal_share,
             reports::nodes_that_want_the_same_share_it_and_who_dies_leaves_its_part,
             reports::without_reports_nobody_is_refused_and_they_are_used_again,
+            told::routes_and_why_say_where_connections_go,
+            told::why_says_whose_word_it_is,
+            told::metrics_count_what_went_where,
+            told::an_event_tells_of_a_spill_and_of_its_end_and_counts,
             kernel::no_scheduler_can_stall_the_kernel,
             kernel::a_thousand_endpoints_cost_a_packet_no_time,
             rise::load_rises_threefold_and_falls_back,

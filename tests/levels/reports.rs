@@ -15,7 +15,7 @@ const MUCH: usize = 50;
 
 pub fn a_node_that_wants_all_gets_more_than_an_equal_share() -> Result<()> {
     let fleet = Fleet::start()?;
-    // Nothing is wanted yet, and what is free is open to all. It is known that nobody wants it.
+    let _little = a_little(&fleet)?;
     let mut held = fleet.hold("east-1", EQUAL)?;
     ensure!(fleet.near(&held) == EQUAL, "{}", held.now());
     held.add(fleet.hold("east-1", MUCH - EQUAL)?);
@@ -67,6 +67,7 @@ pub fn nodes_that_want_the_same_share_it_and_who_dies_leaves_its_part() -> Resul
 
 pub fn without_reports_nobody_is_refused_and_they_are_used_again() -> Result<()> {
     let fleet = Fleet::start()?;
+    let _little = a_little(&fleet)?;
     let mut held = fleet.hold("east-1", MUCH)?;
     fleet.until_budget("east-1", MUCH..)?;
     fleet.until_budget("east-2", ..EQUAL)?;
@@ -90,6 +91,11 @@ pub fn without_reports_nobody_is_refused_and_they_are_used_again() -> Result<()>
     fleet.until_budget("east-2", ..=ALL / 2 + 6)?;
     ensure!(held.ping().failed() + other.ping().failed() == 0);
     Ok(())
+}
+
+/// What makes `east-2` report: a node that wants nothing says nothing, and hears nothing.
+fn a_little(fleet: &Fleet) -> Result<Held> {
+    fleet.hold("east-2", 1)
 }
 
 /// The same load from two nodes at once.

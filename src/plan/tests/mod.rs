@@ -1,4 +1,5 @@
 mod levels;
+mod words;
 
 use super::*;
 use crate::model::example::*;
