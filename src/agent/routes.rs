@@ -157,6 +157,7 @@ fn because(server: &VirtualServer, levels: &[LevelRoutes]) -> Vec<String> {
 /// stands.
 pub fn counted(
     family: &mut FamilyRoutes,
+    style: Style,
     counts: &[DestinationEntry],
     standing: Option<&Standing>,
 ) {
@@ -179,11 +180,11 @@ pub fn counted(
         level.inactive = level.endpoints.iter().map(|one| one.inactive).sum();
     }
     if let Some(standing) = standing {
-        stands(family, standing);
+        stands(family, style, standing);
     }
 }
 
-fn stands(family: &mut FamilyRoutes, standing: &Standing) {
+fn stands(family: &mut FamilyRoutes, style: Style, standing: &Standing) {
     let busy = standing.ranks.iter().any(|rank| rank.share > 0.0);
     let known: HashMap<String, (&StandingRank, &StandingEndpoint)> = standing
         .ranks
@@ -217,10 +218,12 @@ fn stands(family: &mut FamilyRoutes, standing: &Standing) {
         level.budget = budget;
         level.share = share;
     }
-    let open = family
-        .levels
-        .iter()
-        .find(|level| level.state != LevelState::Saturated);
+    let levels = family.levels.iter();
+    let mut with_room = levels.filter(|level| level.state != LevelState::Saturated);
+    let open = match style {
+        Style::Ladder => with_room.next(),
+        Style::Share => with_room.max_by(|a, b| a.share.total_cmp(&b.share)),
+    };
     family.takes = open.or(family.levels.last()).map(LevelRoutes::title);
     let reasons = family.levels.iter().map(|level| {
         format!(

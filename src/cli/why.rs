@@ -116,17 +116,20 @@ mod tests {
 default/web:http/TCP over IPv4, at 10.96.0.10:80 *:30080
 
 A new connection goes to level zone:
-  - level node is saturated: 50 active connections of a budget of 50, for 12 s
-  - level zone is the nearest with room: 17 active connections of a budget of 80
+  - level node is saturated: 50 of 50 connections: full
+  - level zone is serving: 17 of 80 connections
+  - level remote west is idle: no connections, room for any number
+  - budgets follow what all nodes report that they want
 
   LEVEL        STATE      ENDPOINTS  BUDGET  ACTIVE    SHARE
   node         saturated          1      50      50    0.0 %
   zone         serving            1      80      17  100.0 %
-  remote west  idle               1     any       -    0.0 %
+  remote west  idle               1     any       0    0.0 %
 
-  routing   spill     says the service
-  capacity  100       says this node, of the pods on it
-  remote    fallback  says the configuration
+  routing   spill             says the service
+  levels    node,zone,remote  says this node
+  capacity  100               says the service
+  remote    fallback          says the configuration
 ";
         assert_eq!(prose(&[spilling()]), wanted);
     }

@@ -164,10 +164,6 @@ pub enum LevelState {
     Recovering,
     /// Its endpoints are new and get their share little by little.
     Starting,
-    /// An operator has new connections leave it alone.
-    Evacuated,
-    /// The service does not use it.
-    Unused,
 }
 
 impl LevelState {
@@ -179,8 +175,6 @@ impl LevelState {
             Self::Saturated => "saturated",
             Self::Recovering => "recovering",
             Self::Starting => "starting",
-            Self::Evacuated => "evacuated",
-            Self::Unused => "unused",
         }
     }
 }
@@ -202,7 +196,7 @@ pub struct EndpointRoutes {
     pub inactive: Option<u64>,
     /// Its part of this node's new connections, 0 to 1.
     pub share: f64,
-    /// In a word: `serving`, `full`, `starting`, `idle`, `draining`.
+    /// In a word: `serving`, `full`, `starting`, `idle`.
     pub state: String,
     /// What made its state; may be empty.
     pub reason: String,

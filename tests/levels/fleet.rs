@@ -102,6 +102,16 @@ impl Fleet {
             .with_context(|| format!("{node} has no level in its own cluster"))
     }
 
+    /// Whether a node's agent says that it goes by the reports of all.
+    pub fn goes_by_reports(&self, node: &str) -> Result<bool> {
+        let agent = self.agents.get(node).context("no agent there")?;
+        let output = agent.exec(&["why", "web"])?;
+        let why = String::from_utf8(output.stdout)?;
+        let [yes, no] = ["budgets follow what all", "budgets are an equal share"];
+        ensure!(why.contains(yes) != why.contains(no), "{why}");
+        Ok(why.contains(yes))
+    }
+
     /// What a node may have of the shared pods.
     pub fn budget(&self, node: &str) -> Result<usize> {
         let budget = self.level(node)?.budget.context("no budget")?;

@@ -72,9 +72,12 @@ pub fn without_reports_nobody_is_refused_and_they_are_used_again() -> Result<()>
     fleet.until_budget("east-1", MUCH..)?;
     fleet.until_budget("east-2", ..EQUAL)?;
 
+    ensure!(fleet.goes_by_reports("east-2")?);
+
     cut_reports(&fleet, true)?;
     // An equal share for who has no demand; who had more keeps it.
     fleet.until_budget("east-2", EQUAL..)?;
+    ensure!(!fleet.goes_by_reports("east-2")?);
     ensure!(
         fleet.budget("east-1")? >= MUCH,
         "{}",
