@@ -39,35 +39,39 @@ pub fn words(service: &Service, slices: &[&EndpointSlice], here: &Here) -> Vec<W
         service: &service.tuning,
         here,
     };
-    let mut words = vec![word("routing", routing.mode, said.by(|one| &one.routing))];
+    let mut words = vec![word("routing", &routing.mode, said.by(|one| &one.routing))];
     if routing.mode == Mode::Prefer {
         words.push(word(
             "weights",
-            routing.weights,
+            &routing.weights,
             said.by(|one| &one.weights),
         ));
     }
     let levels: Vec<&str> = routing.levels.iter().map(|level| level.name()).collect();
-    words.push(word("levels", levels.join(","), said.by(|one| &one.levels)));
+    words.push(word(
+        "levels",
+        &levels.join(","),
+        said.by(|one| &one.levels),
+    ));
     words.extend(capacities(service, slices, &routing, here));
     if let Some(percent) = here.tuning.capacity_percent.get() {
-        words.push(word("capacity-factor", factor(*percent), By::Node));
+        words.push(word("capacity-factor", &factor(*percent), By::Node));
     }
     let remote: Option<&Remote> = said.first(|one| &one.remote);
     let by = said.by(|one| &one.remote);
-    words.push(word("remote", remote.cloned().unwrap_or_default(), by));
+    words.push(word("remote", &remote.cloned().unwrap_or_default(), by));
     if let Some(scheduler) = routing.scheduler {
         let by = said.by(|one| &one.scheduler);
-        words.push(word("scheduler", scheduler.name(), by));
+        words.push(word("scheduler", &scheduler.name(), by));
     }
     let by = said.by(|one| &one.shed);
     if routing.shed || by != By::Configuration {
-        words.push(word("shed", routing.shed, by));
+        words.push(word("shed", &routing.shed, by));
     }
     if routing.affinity != Affinity::None {
         let yields = routing.affinity == Affinity::Yielding;
         let by = said.by(|one| &one.affinity_yield);
-        words.push(word("affinity-yield", yields, by));
+        words.push(word("affinity-yield", &yields, by));
     }
     if let Some(drain) = here.tuning.drain.get() {
         words.push(word("drain", drain, By::Node));
@@ -75,7 +79,7 @@ pub fn words(service: &Service, slices: &[&EndpointSlice], here: &Here) -> Vec<W
     words
 }
 
-fn word(part: &'static str, value: impl ToString, by: By) -> Word {
+fn word(part: &'static str, value: &impl ToString, by: By) -> Word {
     let value = value.to_string();
     Word { part, value, by }
 }
@@ -131,7 +135,7 @@ fn capacities(
     let words = order.into_iter().filter_map(|by| {
         let values = said.iter().filter(|(of, _)| *of == by);
         let values: Vec<Capacity> = values.map(|(_, capacity)| *capacity).collect();
-        Some(word("capacity", span(&values)?, by))
+        Some(word("capacity", &span(&values)?, by))
     });
     words.collect()
 }

@@ -118,12 +118,12 @@ impl Fleet {
         Ok(usize::try_from(budget)?)
     }
 
-    /// Waits until a node's budget is within bounds.
+    /// Waits until a node's budget is within bounds, and tells what it was on the way.
     pub fn until_budget(
         &self,
         node: &str,
         bounds: impl std::ops::RangeBounds<usize>,
-    ) -> Result<()> {
+    ) -> Result<Vec<usize>> {
         let mut seen = Vec::new();
         let waited = until("the budget is as it should be", || {
             let budget = self.budget(node)?;
@@ -133,7 +133,8 @@ impl Fleet {
             Ok(bounds.contains(&budget))
         });
         tracing::info!("{node} had budgets of {seen:?}");
-        waited.with_context(|| format!("{node} had budgets of {seen:?}"))
+        waited.with_context(|| format!("{node} had budgets of {seen:?}"))?;
+        Ok(seen)
     }
 
     /// That none of the shared pods has more of these connections than it may.
