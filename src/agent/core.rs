@@ -16,7 +16,7 @@ use super::routes;
 use crate::capacity::{Controller, Key};
 use crate::kernel::mark::Mark;
 use crate::model::{EndpointSlice, Node, ServiceId};
-use crate::plan::{Here, ServicePlan, mode, plan};
+use crate::plan::{Here, ServicePlan, plan, words};
 use crate::serve::routes::PortRoutes;
 use crate::serve::{Ask, Knows};
 use crate::snapshot::Snapshot;
@@ -38,6 +38,8 @@ pub trait Observer {
     fn worked(&self, report: &Report);
     /// The capacity loop has looked at the kernel's counts.
     fn paced(&self, _controller: &Controller) {}
+    /// The cluster has so many agents.
+    fn agents(&self, _agents: u32) {}
     /// This agent's own Node is known to be like this.
     fn node(&self, node: &Node);
 }
@@ -259,8 +261,10 @@ impl<P: Platform, O: Observer> Core<P, O> {
         let mut touched = self.snapshot.take_touched();
         touched.append(&mut self.syncer.tick(Instant::now()));
         let planned = touched.len();
-        if let Some(reporter) = &mut self.reporter {
-            reporter.count(&touched, &self.snapshot, &mut self.pacer);
+        if let Some(reporter) = &mut self.reporter
+            && let Some(agents) = reporter.count(&touched, &self.snapshot, &mut self.pacer)
+        {
+            self.observer.agents(agents);
         }
         if !self.program(touched, inbox) {
             return;
@@ -340,8 +344,9 @@ impl<P: Platform, O> Knows for Core<P, O> {
         let Some(known) = self.snapshot.service(service) else {
             return Vec::new();
         };
-        let plan = plan(known, &self.snapshot.slices(service), &self.here);
-        let mut routes = routes::planned(&plan, mode(known, &self.here));
+        let slices = self.snapshot.slices(service);
+        let plan = plan(known, &slices, &self.here);
+        let mut routes = routes::planned(&plan, &words(known, &slices, &self.here));
         for ((id, plan), routes) in plan.iter().zip(&mut routes) {
             routes.mark = self.syncer.mark(id).map(Mark::value);
             for (server, family) in plan.servers.iter().zip(&mut routes.families) {
@@ -352,7 +357,7 @@ impl<P: Platform, O> Knows for Core<P, O> {
                     family: server.family,
                 };
                 let standing = self.pacer.controller().standing(&key);
-                routes::counted(family, &counts, standing.as_ref());
+                routes::counted(family, server.style, &counts, standing.as_ref());
             }
         }
         routes

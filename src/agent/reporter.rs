@@ -55,10 +55,15 @@ impl Reporter {
     }
 
     /// Counts the agents again, if their Service is among those that changed. Before anything is
-    /// arranged: the number decides what this node may use of a pod.
-    pub fn count(&mut self, touched: &BTreeSet<ServiceId>, snapshot: &Snapshot, pacer: &mut Pacer) {
+    /// arranged: the number decides what this node may use of a pod. The number, if it was counted.
+    pub fn count(
+        &mut self,
+        touched: &BTreeSet<ServiceId>,
+        snapshot: &Snapshot,
+        pacer: &mut Pacer,
+    ) -> Option<u32> {
         if !touched.contains(&self.service) {
-            return;
+            return None;
         }
         let peers = Peers::of(&snapshot.slices(&self.service), &self.node);
         if let Some(agents) = NonZeroU32::new(peers.agents()) {
@@ -67,6 +72,7 @@ impl Reporter {
         self.peers = Arc::new(peers);
         let peers = self.peers.clone();
         self.to.send_modify(|local| local.peers = peers);
+        Some(self.peers.agents())
     }
 
     /// Remembers the pods of a Service that have a capacity.

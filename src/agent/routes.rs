@@ -4,20 +4,20 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use crate::capacity::{RankState, Standing, StandingEndpoint, StandingRank};
+use crate::capacity::{EndpointState, RankState, Standing, StandingEndpoint, StandingRank};
 use crate::kernel::ipvs::DestinationEntry;
-use crate::model::{Capacity, EndpointSet, Mode, Origin, SetId};
-use crate::plan::{Frontend, PortPlan, RealServer, ServicePlan, Style, VirtualServer};
+use crate::model::{Capacity, EndpointSet, Origin, SetId};
+use crate::plan::{By, Frontend, PortPlan, RealServer, ServicePlan, Style, VirtualServer, Word};
 use crate::serve::routes::{self, EndpointRoutes, FamilyRoutes, LevelRoutes, LevelState};
-use crate::serve::routes::{Origin as Declared, PortRoutes};
+use crate::serve::routes::{Origin as Declared, Origination, PortRoutes, Source};
 
-/// The routes of a Service as they are planned in a mode.
-pub fn planned(plan: &ServicePlan, mode: Mode) -> Vec<PortRoutes> {
+/// The routes of a Service as they are planned by these words.
+pub fn planned(plan: &ServicePlan, words: &[Word]) -> Vec<PortRoutes> {
     let ports = plan.iter();
-    ports.map(|(id, plan)| port(id, plan, mode)).collect()
+    ports.map(|(id, plan)| port(id, plan, words)).collect()
 }
 
-fn port(SetId { port: id, set }: &SetId, plan: &PortPlan, mode: Mode) -> PortRoutes {
+fn port(SetId { port: id, set }: &SetId, plan: &PortPlan, words: &[Word]) -> PortRoutes {
     PortRoutes {
         namespace: id.service.namespace.to_string(),
         service: id.service.name.to_string(),
@@ -36,12 +36,12 @@ fn port(SetId { port: id, set }: &SetId, plan: &PortPlan, mode: Mode) -> PortRou
         families: plan
             .servers
             .iter()
-            .map(|server| family(server, mode))
+            .map(|server| family(server, words))
             .collect(),
     }
 }
 
-fn family(server: &VirtualServer, mode: Mode) -> FamilyRoutes {
+fn family(server: &VirtualServer, words: &[Word]) -> FamilyRoutes {
     let first = server.reals.iter().map(|real| real.rank).min().unwrap_or(0);
     let mut levels: Vec<LevelRoutes> = Vec::new();
     let mut reals: Vec<&RealServer> = server.reals.iter().collect();
@@ -86,11 +86,28 @@ fn family(server: &VirtualServer, mode: Mode) -> FamilyRoutes {
     FamilyRoutes {
         family: server.family.to_string(),
         scheduler: server.scheduler.name().to_owned(),
-        routing: mode.name().to_owned(),
-        sources: Vec::new(),
+        routing: words
+            .iter()
+            .find(|word| word.part == "routing")
+            .map(|word| word.value.clone())
+            .unwrap_or_default(),
+        sources: words.iter().map(source).collect(),
         takes: most.map(routes::LevelRoutes::title),
         because: because(server, &levels),
         levels,
+    }
+}
+
+fn source(word: &Word) -> Source {
+    Source {
+        part: word.part.to_owned(),
+        value: word.value.clone(),
+        from: match word.by {
+            By::Slice => Origination::Slice,
+            By::Service => Origination::Service,
+            By::Node => Origination::Node,
+            By::Configuration => Origination::Configuration,
+        },
     }
 }
 
@@ -144,6 +161,7 @@ fn because(server: &VirtualServer, levels: &[LevelRoutes]) -> Vec<String> {
 /// stands.
 pub fn counted(
     family: &mut FamilyRoutes,
+    style: Style,
     counts: &[DestinationEntry],
     standing: Option<&Standing>,
 ) {
@@ -166,11 +184,11 @@ pub fn counted(
         level.inactive = level.endpoints.iter().map(|one| one.inactive).sum();
     }
     if let Some(standing) = standing {
-        stands(family, standing);
+        stands(family, style, standing);
     }
 }
 
-fn stands(family: &mut FamilyRoutes, standing: &Standing) {
+fn stands(family: &mut FamilyRoutes, style: Style, standing: &Standing) {
     let busy = standing.ranks.iter().any(|rank| rank.share > 0.0);
     let known: HashMap<String, (&StandingRank, &StandingEndpoint)> = standing
         .ranks
@@ -192,7 +210,9 @@ fn stands(family: &mut FamilyRoutes, standing: &Standing) {
             level.reason.clone_from(&rank.reason);
             endpoint.capacity = one.capacity.map(u64::from);
             endpoint.budget = one.budget.map(u64::from);
-            one.state.name().clone_into(&mut endpoint.state);
+            let (state, reason) = endpoint_state(one);
+            state.clone_into(&mut endpoint.state);
+            endpoint.reason = reason;
             if busy {
                 endpoint.share = one.share;
             }
@@ -202,10 +222,12 @@ fn stands(family: &mut FamilyRoutes, standing: &Standing) {
         level.budget = budget;
         level.share = share;
     }
-    let open = family
-        .levels
-        .iter()
-        .find(|level| level.state != LevelState::Saturated);
+    let levels = family.levels.iter();
+    let mut with_room = levels.filter(|level| level.state != LevelState::Saturated);
+    let open = match style {
+        Style::Ladder => with_room.next(),
+        Style::Share => with_room.max_by(|a, b| a.share.total_cmp(&b.share)),
+    };
     family.takes = open.or(family.levels.last()).map(LevelRoutes::title);
     let reasons = family.levels.iter().map(|level| {
         format!(
@@ -216,6 +238,31 @@ fn stands(family: &mut FamilyRoutes, standing: &Standing) {
         )
     });
     family.because = reasons.collect();
+    family.because.push(whose_budgets(standing).to_owned());
+}
+
+/// What the budgets come from.
+fn whose_budgets(standing: &Standing) -> &'static str {
+    if standing.reported {
+        "budgets follow what all nodes report that they want"
+    } else {
+        "budgets are an equal share for each node: no reports of other nodes come"
+    }
+}
+
+/// What an endpoint does, and why where that does not go without saying.
+fn endpoint_state(endpoint: &StandingEndpoint) -> (&'static str, String) {
+    match endpoint.state {
+        EndpointState::Full => ("full", String::new()),
+        EndpointState::LastResort => ("full", "gets what nobody else has room for".to_owned()),
+        EndpointState::SlowStart(percent) => {
+            ("starting", format!("is new, has {percent} % of its budget"))
+        }
+        EndpointState::Open if endpoint.active > 0 || endpoint.share > 0.0 => {
+            ("serving", String::new())
+        }
+        EndpointState::Open => ("idle", String::new()),
+    }
 }
 
 fn state(state: RankState) -> LevelState {
@@ -232,7 +279,7 @@ fn state(state: RankState) -> LevelState {
 mod tests {
     use super::*;
     use crate::model::example::{endpoint, service, slice};
-    use crate::plan::{Here, plan};
+    use crate::plan::{Here, plan, words};
 
     #[test]
     fn a_plan_shows_level_by_level() {
@@ -247,10 +294,9 @@ mod tests {
             zone: Some("a".into()),
             ..Here::default()
         };
-        let routes = planned(
-            &plan(&web, &[&slice("web-1", "web", pods)], &here),
-            Mode::Prefer,
-        );
+        let slice = slice("web-1", "web", pods);
+        let words = words(&web, &[&slice], &here);
+        let routes = planned(&plan(&web, &[&slice], &here), &words);
         assert_eq!(routes[0].title(), "default/web:http/TCP");
         assert_eq!(routes[0].frontends, ["10.96.0.10:80"]);
         let family = &routes[0].families[0];
@@ -261,6 +307,8 @@ mod tests {
             .collect();
         assert_eq!(levels, [("node".to_owned(), 1), ("cluster".to_owned(), 2)]);
         assert_eq!(family.takes.as_deref(), Some("node"));
+        assert_eq!(family.routing, "prefer");
+        assert_eq!(family.sources[0].from, Origination::Configuration);
         let share: f64 = family.levels.iter().map(|level| level.share).sum();
         assert!((share - 1.0).abs() < 1e-9, "{share}");
     }
@@ -268,7 +316,7 @@ mod tests {
     #[test]
     fn without_endpoints_a_service_refuses() {
         let web = service("web", &["10.96.0.10"]);
-        let routes = planned(&plan(&web, &[], &Here::default()), Mode::Prefer);
+        let routes = planned(&plan(&web, &[], &Here::default()), &[]);
         let family = &routes[0].families[0];
         assert_eq!((family.takes.as_ref(), family.levels.len()), (None, 0));
         assert!(family.because[0].contains("refused"));

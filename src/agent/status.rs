@@ -93,6 +93,10 @@ impl Observer for Status {
         bulletin.publish(controller, &self.metrics, &self.teller, Instant::now());
     }
 
+    fn agents(&self, agents: u32) {
+        self.teller.nodes(agents);
+    }
+
     fn node(&self, node: &Node) {
         self.health.node_eligible(node.eligible);
     }

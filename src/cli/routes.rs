@@ -147,12 +147,12 @@ mod tests {
 default/web:http/TCP  IPv4  at  10.96.0.10:80 *:30080
   spill, scheduler sed, mark 0x01000001
     LEVEL        ENDPOINT             WEIGHT  CAPACITY  BUDGET  ACTIVE  INACTIVE    SHARE  STATE      REASON
-    node         1 endpoint                                 50      50         3    0.0 %  saturated  at its budget for 12 s
-                 10.244.1.5:8080  1073741824       100      50      50         3    0.0 %  full       50 of 50
-  > zone         1 endpoint                                 80      17         3  100.0 %  serving    the nearest with room
+    node         1 endpoint                                 50      50         3    0.0 %  saturated  50 of 50 connections: full
+                 10.244.1.5:8080  1073741824       100      50      50         3    0.0 %  full
+  > zone         1 endpoint                                 80      17         3  100.0 %  serving    17 of 80 connections
                  10.244.2.7:8080       32768       100      80      17         3  100.0 %  serving
-    remote west  1 endpoint                                any       -         -    0.0 %  idle       nearer levels have room
-                 10.9.0.4:8080             1       any     any       -         -    0.0 %  idle
+    remote west  1 endpoint                                any       0         0    0.0 %  idle       no connections, room for any number
+                 10.9.0.4:8080             1       any     any       0         0    0.0 %  idle
 ";
         assert_eq!(table(&[spilling()]), wanted);
     }

@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use super::columns::{Lean, align, blocks, counted, limit, percent};
 use super::local::Socket;
 use crate::serve::near::parse;
-use crate::serve::routes::{FamilyRoutes, PortRoutes};
+use crate::serve::routes::{FamilyRoutes, Origination, PortRoutes, Source};
 
 const EXAMPLE: &str = "\
 Example: why do connections to the service web in the namespace shop go where they go?
@@ -80,6 +80,16 @@ fn levels(family: &FamilyRoutes) -> String {
     align(2, [l, l, r, r, r, r], &rows)
 }
 
+/// A node speaks of the capacity of the pods on it, and of no others'.
+fn whose(source: &Source) -> String {
+    let text = source.from.text();
+    if source.from == Origination::Node && source.part.starts_with("capacity") {
+        format!("{text}, of the pods on it")
+    } else {
+        text.to_owned()
+    }
+}
+
 fn sources(family: &FamilyRoutes) -> String {
     let rows: Vec<[String; 3]> = family
         .sources
@@ -88,7 +98,7 @@ fn sources(family: &FamilyRoutes) -> String {
             [
                 source.part.clone(),
                 source.value.clone(),
-                format!("says {}", source.from.text()),
+                format!("says {}", whose(source)),
             ]
         })
         .collect();
@@ -106,17 +116,20 @@ mod tests {
 default/web:http/TCP over IPv4, at 10.96.0.10:80 *:30080
 
 A new connection goes to level zone:
-  - level node is saturated: 50 active connections of a budget of 50, for 12 s
-  - level zone is the nearest with room: 17 active connections of a budget of 80
+  - level node is saturated: 50 of 50 connections: full
+  - level zone is serving: 17 of 80 connections
+  - level remote west is idle: no connections, room for any number
+  - budgets follow what all nodes report that they want
 
   LEVEL        STATE      ENDPOINTS  BUDGET  ACTIVE    SHARE
   node         saturated          1      50      50    0.0 %
   zone         serving            1      80      17  100.0 %
-  remote west  idle               1     any       -    0.0 %
+  remote west  idle               1     any       0    0.0 %
 
-  routing   spill     says the service
-  capacity  100       says this node
-  remote    fallback  says the configuration
+  routing   spill             says the service
+  levels    node,zone,remote  says this node
+  capacity  100               says the service
+  remote    fallback          says the configuration
 ";
         assert_eq!(prose(&[spilling()]), wanted);
     }

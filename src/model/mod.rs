@@ -9,6 +9,7 @@ mod name;
 mod net;
 mod scheduler;
 mod tuning;
+mod written;
 
 pub use cluster::{Conditions, Endpoint, EndpointSlice, Node, Service, ServicePort, SlicePort};
 pub use hash::{mix, stable_hash};

@@ -92,12 +92,11 @@ fn candidate(
     routing: &Routing<'_>,
     here: &Here,
 ) -> Option<Candidate> {
-    let cluster = slice.cluster.clone().filter(|id| *id != here.cluster);
-    let near = match cluster {
-        Some(_) if routing.remote == RemoteUse::Never => return None,
-        Some(_) => Level::Remote,
-        None => level(endpoint, here),
-    };
+    let cluster = abroad(slice, here).cloned();
+    if cluster.is_some() && routing.remote == RemoteUse::Never {
+        return None;
+    }
+    let near = near(slice, endpoint, here);
     Some(Candidate {
         ip,
         port,
@@ -107,6 +106,19 @@ fn candidate(
         masquerade: slice.reach.get() == Some(&Reach::Host),
         cluster,
     })
+}
+
+/// The cluster of a slice's endpoints, if that is another one.
+fn abroad<'a>(slice: &'a EndpointSlice, here: &Here) -> Option<&'a Arc<str>> {
+    slice.cluster.as_ref().filter(|id| **id != here.cluster)
+}
+
+/// How near an endpoint is, whatever levels are in use.
+pub fn near(slice: &EndpointSlice, endpoint: &Endpoint, here: &Here) -> Level {
+    match abroad(slice, here) {
+        Some(_) => Level::Remote,
+        None => level(endpoint, here),
+    }
 }
 
 /// How near an endpoint of this cluster is. One without a node name is taken to be elsewhere, and

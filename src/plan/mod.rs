@@ -17,15 +17,17 @@ mod order;
 mod own;
 mod routing;
 mod wanted;
+mod words;
 
 use std::sync::Arc;
 
 use crate::model::{
-    EndpointSet, EndpointSlice, Family, Level, Mode, NodeTuning, Scheduler, Service, ServicePort,
+    EndpointSet, EndpointSlice, Family, Level, NodeTuning, Scheduler, Service, ServicePort,
     ServicePortId, SetId, Tuning, Weights,
 };
 use routing::Routing;
 pub use wanted::{Frontend, Limits, PortPlan, RealServer, ServicePlan, Style, VirtualServer};
+pub use words::{By, Word, words};
 
 /// Where the plan is made for, and how it weighs what it finds.
 #[derive(Clone, Debug, Default)]
@@ -66,11 +68,6 @@ pub fn plan(service: &Service, slices: &[&EndpointSlice], here: &Here) -> Servic
             sets.into_iter().map(named)
         })
         .collect()
-}
-
-/// How new connections to a Service divide among the levels, by whoever has the last word on it.
-pub fn mode(service: &Service, here: &Here) -> Mode {
-    Routing::of(service, here).mode
 }
 
 fn plan_port(

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Here;
+use super::{By, Here};
 use crate::model::{
     Capacity, EndpointSlice, Level, Mode, Remote, RemoteUse, Said, Scheduler, Service, Tuning,
     Weights,
@@ -90,21 +90,30 @@ impl<'a> Routing<'a> {
             // A client that stays with its endpoint cannot be sent away from it.
             return Capacity::Unlimited;
         }
-        let nodes = || self.here.tuning.all.capacity.get().copied();
-        let capacity = slice
-            .capacity
-            .get()
-            .and_then(|said| said.of(ip))
-            .or(self.capacity)
-            .or_else(|| nodes().filter(|_| level == Level::Node))
-            .or_else(|| self.here.defaults.capacity.get().copied())
-            .unwrap_or(Capacity::Unlimited);
+        let (_, capacity) = self.capacity_by(slice, ip, level);
         match (capacity, self.here.tuning.capacity_percent.get()) {
             (Capacity::Connections(connections), Some(percent)) if level == Level::Node => {
                 Capacity::scaled(connections, *percent)
             }
             _ => capacity,
         }
+    }
+
+    /// What is said of the capacity of an endpoint, and by whom.
+    pub fn capacity_by(&self, slice: &EndpointSlice, ip: IpAddr, level: Level) -> (By, Capacity) {
+        let slices = || slice.capacity.get().and_then(|said| said.of(ip));
+        let nodes = || {
+            let nodes = self.here.tuning.all.capacity.get().copied();
+            nodes.filter(|_| level == Level::Node)
+        };
+        let defaults = || self.here.defaults.capacity.get().copied();
+        let by = |by: By| move |capacity: Capacity| (by, capacity);
+        slices()
+            .map(by(By::Slice))
+            .or_else(|| self.capacity.map(by(By::Service)))
+            .or_else(|| nodes().map(by(By::Node)))
+            .or_else(|| defaults().map(by(By::Configuration)))
+            .unwrap_or((By::Configuration, Capacity::Unlimited))
     }
 
     /// The nearest level in use that an endpoint at `level` belongs to: a pod on this node is also

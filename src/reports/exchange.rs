@@ -12,7 +12,7 @@ use super::body::{
 use super::local::{FRESH, Wanted};
 use super::post::Post;
 use super::seal::{Keys, Rejected, Sealer};
-use super::table::{Due, Table};
+use super::table::{Due, LASTS, Table};
 use super::{Peers, key_hash};
 use crate::capacity::{Key, Summary};
 
@@ -136,7 +136,11 @@ impl Exchange {
             return Err(Rejected::Stranger);
         }
         let node = peer.node.clone();
-        self.heard = Some(now.instant);
+        let before = self.heard.replace(now.instant);
+        let gap = before.map(|at| now.instant.saturating_duration_since(at));
+        if gap.is_some_and(|gap| gap >= LASTS) {
+            self.table.listen(now.instant);
+        }
         match opened.kind {
             REPORT => {
                 let (zone, entries) = read_report(opened.body).ok_or(Rejected::Malformed)?;

@@ -9,7 +9,7 @@ use super::local::{OFTEN, SOON};
 use crate::capacity::{Report, Summary};
 
 /// After how long a report that was not renewed is forgotten: one may be lost, and the next be late.
-const LASTS: Duration = Duration::from_secs(11);
+pub const LASTS: Duration = Duration::from_secs(11);
 /// For how long a keeper only listens after it has first heard of a virtual server: until everybody
 /// has reported once. The other keeper speaks meanwhile, if it is not new as well.
 const LISTENS: Duration = Duration::from_secs(6);
@@ -28,6 +28,7 @@ pub struct Table {
 /// The reports of one virtual server.
 #[derive(Debug)]
 struct Kept {
+    /// Since when it is listened for.
     since: Instant,
     rows: BTreeMap<Arc<str>, Row>,
     looked: Option<Instant>,
@@ -57,6 +58,14 @@ impl Table {
     /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
         self.of.is_empty()
+    }
+
+    /// Only listens for a while again: nobody was heard for so long that all are forgotten, and
+    /// those that are heard first are not all.
+    pub fn listen(&mut self, now: Instant) {
+        for kept in self.of.values_mut() {
+            kept.since = now;
+        }
     }
 
     /// Takes what a node says, unless something newer is known.

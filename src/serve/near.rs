@@ -61,23 +61,25 @@ fn distance(wanted: &ServiceId, id: &ServiceId) -> Option<usize> {
     Some(3 * name + 2 * elsewhere + other)
 }
 
-/// Letters to put in, take out or change to make one word of the other (Levenshtein).
+/// Letters to put in, take out, change or swap with their neighbour to make one word of the other
+/// (optimal string alignment).
 fn edits(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, b) in row.iter_mut().skip(1).zip(other.bytes()) {
-            let changed = diagonal + usize::from(a != b);
-            diagonal = *cell;
-            left = changed.min(*cell + 1).min(left + 1);
-            *cell = left;
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in other.iter().enumerate() {
+            let changed = above[j] + usize::from(a != b);
+            let mut least = changed.min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
         }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
+        before = std::mem::replace(&mut above, row);
     }
-    row.last().copied().unwrap_or(0)
+    above.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -102,6 +104,7 @@ mod tests {
             ("web", "web", 0),
             ("web", "wob", 1),
             ("web", "wb", 1),
+            ("web", "wbe", 1),
             ("web", "", 3),
             ("kitten", "sitting", 3),
         ] {

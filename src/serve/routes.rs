@@ -107,6 +107,8 @@ pub struct Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origination {
+    /// The annotation of an `EndpointSlice`, of the endpoints in it.
+    Slice,
     /// The Service's (or `ServiceImport`'s) annotation.
     Service,
     /// The annotation of this node.
@@ -119,6 +121,7 @@ impl Origination {
     /// For "…, says X".
     pub fn text(self) -> &'static str {
         match self {
+            Self::Slice => "the endpoint slice",
             Self::Service => "the service",
             Self::Node => "this node",
             Self::Configuration => "the configuration",
@@ -173,10 +176,6 @@ pub enum LevelState {
     Recovering,
     /// Its endpoints are new and get their share little by little.
     Starting,
-    /// An operator has new connections leave it alone.
-    Evacuated,
-    /// The service does not use it.
-    Unused,
 }
 
 impl LevelState {
@@ -188,8 +187,6 @@ impl LevelState {
             Self::Saturated => "saturated",
             Self::Recovering => "recovering",
             Self::Starting => "starting",
-            Self::Evacuated => "evacuated",
-            Self::Unused => "unused",
         }
     }
 }
@@ -211,7 +208,7 @@ pub struct EndpointRoutes {
     pub inactive: Option<u64>,
     /// Its part of this node's new connections, 0 to 1.
     pub share: f64,
-    /// In a word: `serving`, `full`, `starting`, `idle`, `draining`.
+    /// In a word: `serving`, `full`, `starting`, `idle`.
     pub state: String,
     /// What made its state; may be empty.
     pub reason: String,

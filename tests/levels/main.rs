@@ -7,12 +7,15 @@ mod back;
 mod bed;
 mod change;
 mod endpoints;
+mod fleet;
 mod kernel;
 mod order;
 mod own;
 mod remote;
+mod reports;
 mod restart;
 mod rise;
+mod told;
 
 use std::process::ExitCode;
 
@@ -41,6 +44,13 @@ fn main() -> ExitCode {
             remote::an_import_is_served_at_its_clusterset_ip,
             remote::never_means_never_and_always_means_like_any_other,
             restart::a_kernel_without_its_agent_goes_on_spilling,
+            reports::a_node_that_wants_all_gets_more_than_an_equal_share,
+            reports::nodes_that_want_the_same_share_it_and_who_dies_leaves_its_part,
+            reports::without_reports_nobody_is_refused_and_they_are_used_again,
+            told::routes_and_why_say_where_connections_go,
+            told::why_says_whose_word_it_is,
+            told::metrics_count_what_went_where,
+            told::an_event_tells_of_a_spill_and_of_its_end_and_counts,
             kernel::no_scheduler_can_stall_the_kernel,
             kernel::a_thousand_endpoints_cost_a_packet_no_time,
             rise::load_rises_threefold_and_falls_back,

@@ -359,6 +359,7 @@ proptest! {
         percent in 1_u32..=10_000,
     ) {
         prop_assert_eq!((CAPACITY.read)(&capacity_text(capacity)), Some(capacity));
+        prop_assert_eq!(capacity.to_string(), capacity_text(capacity));
         let parts = of.iter().map(|(ip, one)| format!("{ip}={}", capacity_text(*one)));
         let others = default.map(|one| format!("*={}", capacity_text(one)));
         let text = list(parts.chain(others));
@@ -381,9 +382,13 @@ proptest! {
         let order: Vec<_> = clusters.iter().cloned().collect();
         let colon = if order.is_empty() { "" } else { ":" };
         let text = format!("{}{colon}{}", when.0, order.join(","));
-        prop_assert_eq!((REMOTE.read)(&text), Some(Remote { when: when.1, order }));
+        let remote = Remote { when: when.1, order };
+        prop_assert_eq!(remote.to_string(), text.as_str());
+        prop_assert_eq!((REMOTE.read)(&text), Some(remote));
         let named = clusters.iter().map(|id| format!("cluster:{id}"));
         let text = list(levels.iter().map(ToString::to_string).chain(named));
-        prop_assert_eq!((DRAIN.read)(&text), Some(Evacuation { levels, clusters }));
+        let drain = Evacuation { levels, clusters };
+        prop_assert_eq!(drain.to_string(), text.as_str());
+        prop_assert_eq!((DRAIN.read)(&text), Some(drain));
     }
 }

@@ -1,5 +1,6 @@
 mod levels;
 mod own;
+mod words;
 
 use super::*;
 use crate::model::example::*;

@@ -264,6 +264,26 @@ fn when_all_reports_stop_nobody_trusts_old_ones() {
     assert!((0..5).all(|node| fleet.age(node).is_none()));
 }
 
+/// The pods of one node only, so that a summary without it has no room at all.
+#[test]
+fn when_reports_come_back_nobody_speaks_before_it_knows_everybody() {
+    let mut fleet = Fleet::new(&[20.0; 5], &[0, 0, 120, 0, 0]);
+    fleet.run(20);
+    for cut in 12..18 {
+        fleet.loses = Some(1);
+        fleet.run(cut);
+        fleet.loses = None;
+        fleet.heard.fill(None);
+        for _ in 0..60 {
+            fleet.step();
+            for heard in fleet.heard.iter().flatten() {
+                assert_eq!(heard.summary.nodes, 5, "after {cut} s");
+            }
+        }
+        assert!((0..5).all(|node| fleet.age(node).is_some()));
+    }
+}
+
 #[test]
 fn an_agent_that_is_alone_has_all_there_is() {
     let mut fleet = Fleet::new(&[20.0], &[30]);

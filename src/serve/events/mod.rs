@@ -23,7 +23,7 @@ mod write;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::mpsc;
 
@@ -146,7 +146,7 @@ impl Happening {
 #[derive(Clone, Debug)]
 pub struct Teller {
     queue: mpsc::Sender<Happening>,
-    nodes: Arc<AtomicUsize>,
+    nodes: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
 }
 
@@ -154,7 +154,7 @@ pub struct Teller {
 #[derive(Debug)]
 pub struct Told {
     queue: mpsc::Receiver<Happening>,
-    nodes: Arc<AtomicUsize>,
+    nodes: Arc<AtomicU32>,
     metrics: Arc<Metrics>,
 }
 
@@ -162,7 +162,7 @@ impl Teller {
     /// A teller, and what the writer needs.
     pub fn new(metrics: Arc<Metrics>) -> (Self, Told) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let nodes = Arc::<AtomicUsize>::default();
+        let nodes = Arc::<AtomicU32>::default();
         let told = Told {
             queue: receiver,
             nodes: nodes.clone(),
@@ -183,8 +183,8 @@ impl Teller {
         }
     }
 
-    /// The cluster has about so many nodes, each with an agent that may want to tell the same.
-    pub fn nodes(&self, nodes: usize) {
+    /// The cluster has so many nodes with an agent, each of which may want to tell the same.
+    pub fn nodes(&self, nodes: u32) {
         self.nodes.store(nodes, Ordering::Relaxed);
     }
 }

@@ -64,7 +64,7 @@ impl Pace {
     pub fn take(
         &mut self,
         happening: Happening,
-        nodes: usize,
+        nodes: u32,
         now: Instant,
     ) -> Result<(), Happening> {
         let topic = Topic {
@@ -134,12 +134,11 @@ impl Pace {
         next.map(|(_, at)| *at).min()
     }
 
-    fn wait(&self, happening: &Happening, nodes: usize) -> Duration {
+    fn wait(&self, happening: &Happening, nodes: u32) -> Duration {
         // Nobody else watches this node's own Node.
         if happening.subject.kind == "Node" {
             return Duration::ZERO;
         }
-        let nodes = u32::try_from(nodes).unwrap_or(u32::MAX);
         let all = (Duration::from_secs(1) * nodes / FLEET_RATE).max(SHORTEST);
         // An end and a bad annotation need not prove that they last.
         let least = match happening.reason {

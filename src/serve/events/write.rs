@@ -75,6 +75,9 @@ impl Writer {
                 }
             };
             tokio::select! {
+                // What an object's problems are comes all at once, and is one Event: taken in
+                // before the first of them is due, whose note would else be another each time.
+                biased;
                 happening = told.queue.recv() => {
                     let Some(happening) = happening else { return };
                     let nodes = told.nodes.load(Ordering::Relaxed);

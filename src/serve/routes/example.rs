@@ -22,35 +22,33 @@ pub fn spilling() -> PortRoutes {
             routing: "spill".into(),
             sources: vec![
                 source("routing", "spill", Origination::Service),
-                source("capacity", "100", Origination::Node),
+                source("levels", "node,zone,remote", Origination::Node),
+                source("capacity", "100", Origination::Service),
                 source("remote", "fallback", Origination::Configuration),
             ],
             levels: vec![
                 LevelRoutes {
-                    reason: "at its budget for 12 s".into(),
+                    reason: "50 of 50 connections: full".into(),
                     endpoints: vec![EndpointRoutes {
                         state: "full".into(),
-                        reason: "50 of 50".into(),
                         ..endpoint("10.244.1.5:8080", 1 << 30, 50, 50, 0.0)
                     }],
                     ..level("node", LevelState::Saturated, 50, 50, 0.0)
                 },
                 LevelRoutes {
-                    reason: "the nearest with room".into(),
+                    reason: "17 of 80 connections".into(),
                     endpoints: vec![endpoint("10.244.2.7:8080", 1 << 15, 80, 17, 1.0)],
                     ..level("zone", LevelState::Serving, 80, 17, 1.0)
                 },
                 LevelRoutes {
                     cluster: Some("west".into()),
                     budget: None,
-                    inactive: None,
-                    active: None,
-                    reason: "nearer levels have room".into(),
+                    inactive: Some(0),
+                    reason: "no connections, room for any number".into(),
                     endpoints: vec![EndpointRoutes {
                         capacity: None,
                         budget: None,
-                        active: None,
-                        inactive: None,
+                        inactive: Some(0),
                         state: "idle".into(),
                         ..endpoint("10.9.0.4:8080", 1, 0, 0, 0.0)
                     }],
@@ -59,9 +57,10 @@ pub fn spilling() -> PortRoutes {
             ],
             takes: Some("zone".into()),
             because: vec![
-                "level node is saturated: 50 active connections of a budget of 50, for 12 s".into(),
-                "level zone is the nearest with room: 17 active connections of a budget of 80"
-                    .into(),
+                "level node is saturated: 50 of 50 connections: full".into(),
+                "level zone is serving: 17 of 80 connections".into(),
+                "level remote west is idle: no connections, room for any number".into(),
+                "budgets follow what all nodes report that they want".into(),
             ],
         }],
     }

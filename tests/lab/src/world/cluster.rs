@@ -21,6 +21,9 @@ const API_PORT: u16 = 6443;
 /// The bearer token of somebody who may do everything, for use by hand.
 const ADMIN_TOKEN: &str = "admin";
 
+/// The place in the range of the Service whose endpoints are the agents.
+const AGENTS: u16 = 9;
+
 /// The first Service's place in the range; 1 and 10 are by habit the API server's and the DNS's.
 const FIRST_SERVICE: u16 = 11;
 
@@ -95,6 +98,15 @@ impl Cluster {
     pub fn service(&self, name: &str, ports: impl IntoIterator<Item = Port>) -> Service {
         let number = self.next_service.fetch_add(1, Ordering::Relaxed);
         Service::new(name, self.spec.services.host(number), ports)
+    }
+
+    /// The agents' own Service, whose place in the range is always the same.
+    pub(super) fn agents_service(
+        &self,
+        name: &str,
+        ports: impl IntoIterator<Item = Port>,
+    ) -> Service {
+        Service::new(name, self.spec.services.host(AGENTS), ports)
     }
 
     /// Writes a Service and its endpoints into the API server, the endpoints first, so that no

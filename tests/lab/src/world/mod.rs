@@ -24,6 +24,7 @@ mod topology;
 mod wiring;
 
 use std::net::IpAddr;
+use std::process::Output;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -121,6 +122,21 @@ impl World {
     /// Starts the agent on a node with a setup of its own.
     pub fn agent_with(&self, node: &str, setup: &Setup) -> Result<Agent> {
         setup.start(self.cluster_of(node)?, self.node(node)?)
+    }
+
+    /// Has the agents' own Service name the agents of these nodes, all of one cluster: what its
+    /// controllers do when they are ready.
+    pub fn publish_agents(&self, nodes: &[&str]) -> Result<()> {
+        let first = nodes.first().context("no nodes")?;
+        let cluster = self.cluster_of(first)?;
+        let nodes = nodes.iter().map(|node| self.node(node));
+        let nodes = nodes.collect::<Result<Vec<_>>>()?;
+        Setup::default().publish(cluster, &nodes)
+    }
+
+    /// Runs Spillway's binary on a node, as root does by hand.
+    pub fn spillway(&self, node: &str, arguments: &[&str]) -> Result<Output> {
+        Setup::default().run(self.node(node)?, arguments)
     }
 
     /// Routes an address (of a load balancer, say) to a node: in its cluster's gateway and, by

@@ -8,7 +8,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{chroot, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use anyhow::{Context, Result};
 use caps::CapSet;
@@ -55,6 +55,17 @@ pub(super) fn spawn(
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("start {}", binary.display()))
+    })?
+}
+
+/// Runs a program in the file system and on the network of a process that [`spawn`] started.
+pub(super) fn exec(program: &Path, pid: u32, node: &Netns, arguments: &[&str]) -> Result<Output> {
+    node.enter(|| {
+        // The thread gets a root of its own.
+        unshare(CloneFlags::CLONE_FS)?;
+        chroot(format!("/proc/{pid}/root")).context("enter the container's file system")?;
+        std::env::set_current_dir("/")?;
+        Ok(Command::new(program).args(arguments).output()?)
     })?
 }
 

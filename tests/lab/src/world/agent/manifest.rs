@@ -110,6 +110,19 @@ impl Manifests {
         &self.objects
     }
 
+    /// The one Service, whose endpoints are the DaemonSet's pods.
+    pub fn service(&self) -> Result<&Value> {
+        let service = self.one("Service")?;
+        let labels = &self.one("DaemonSet")?["spec"]["template"]["metadata"]["labels"];
+        let selector = service["spec"]["selector"].as_object();
+        let selector = selector.context("the Service selects no pods")?;
+        ensure!(
+            selector.iter().all(|(key, value)| labels[key] == *value),
+            "the Service does not select the DaemonSet's pods"
+        );
+        Ok(service)
+    }
+
     /// The one container of the one DaemonSet, for a node; without its service account's files.
     pub fn container(&self, node: &str) -> Result<Container> {
         let daemonset = self.one("DaemonSet")?;

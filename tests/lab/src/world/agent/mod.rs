@@ -1,6 +1,7 @@
 //! Agents: the real `spillway` binary, run on a node as the project's manifests say.
 
 mod container;
+mod fellows;
 mod http;
 mod log;
 mod manifest;
@@ -10,7 +11,8 @@ mod setup;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, ExitStatus};
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,6 +48,8 @@ pub struct Agent {
     netns: Arc<Netns>,
     child: Child,
     log: Log,
+    /// Its binary, as it sees it.
+    program: PathBuf,
     /// What its file system was put together on.
     _root: TempDir,
 }
@@ -72,6 +76,7 @@ impl Agent {
             netns: netns.clone(),
             child,
             log,
+            program: container.program.clone(),
             _root: root,
         })
     }
@@ -134,6 +139,12 @@ impl Agent {
             })
             .collect::<Result<_>>()
             .with_context(|| format!("parse the metrics of the agent on {}", self.node))
+    }
+
+    /// Runs its binary within its container, as `kubectl exec` does, and waits for its end.
+    pub fn exec(&self, arguments: &[&str]) -> Result<Output> {
+        container::exec(&self.program, self.pid(), &self.netns, arguments)
+            .with_context(|| format!("run {arguments:?} in the agent on {}", self.node))
     }
 
     /// Its resident memory in MiB.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use anyhow::{Result, ensure};
 use apiserver::User;
+use serde_json::Value;
 
-use super::Agent;
 use super::manifest::{Manifests, Source};
+use super::{Agent, fellows};
 use crate::world::cluster::Cluster;
 use crate::world::node::Node;
 
@@ -73,7 +75,10 @@ impl Setup {
         let objects = manifests.objects().iter();
         // No controller would act on the DaemonSet; the lab does.
         for object in objects.filter(|object| object["kind"] != "DaemonSet") {
-            cluster.api().apply(object.clone())?;
+            // A Service that has been given its address keeps it.
+            if object["kind"] != "Service" || !is_there(cluster, object) {
+                cluster.api().apply(object.clone())?;
+            }
         }
         let mut container = manifests.container(&node.spec.name)?;
         let (namespace, name) = (&container.user.namespace, &container.user.name);
@@ -108,6 +113,27 @@ impl Setup {
         container.arguments.extend(self.arguments.iter().cloned());
         Agent::start(&node.spec.name, &node.netns, &container, self)
     }
+
+    /// Has the agents' own Service name those on these nodes.
+    pub(in crate::world) fn publish(&self, cluster: &Cluster, nodes: &[&Node]) -> Result<()> {
+        fellows::publish(&Manifests::read(&self.manifests)?, cluster, nodes)
+    }
+
+    /// Runs the binary on a node as root does by hand, and waits for its end.
+    pub(in crate::world) fn run(&self, node: &Node, arguments: &[&str]) -> Result<Output> {
+        let output = node
+            .netns
+            .enter(|| Command::new(&self.binary).args(arguments).output())??;
+        Ok(output)
+    }
+}
+
+fn is_there(cluster: &Cluster, object: &Value) -> bool {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let metadata = &object["metadata"];
+    let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
+    let kind = text(&object["kind"]);
+    cluster.api().get(&kind, &namespace, &name).is_some()
 }
 
 /// Replaces a text in files; whether it was there.
