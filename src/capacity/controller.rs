@@ -109,9 +109,11 @@ impl Controller {
     /// in this order, all of it: a real server that stands here twice must first get the lower
     /// limits, since the kernel forgets that it was full only when its upper limit rises.
     pub fn tick(&mut self, key: &Key, counts: &[Count], now: Instant) -> Vec<Adjustment> {
+        let elsewhere = self.elsewhere(key);
         let Some(server) = self.servers.get_mut(key) else {
             return Vec::new();
         };
+        server.beside(&elsewhere);
         let at = server.moment(&self.pace, f64::from(self.peers.get()), now);
         server.tick(counts, at)
     }
@@ -125,6 +127,18 @@ impl Controller {
             let called = server.called_back(at).into_iter();
             called.map(move |address| (key, address))
         })
+    }
+
+    /// What the other sets of the service port have of their endpoints.
+    fn elsewhere(&self, key: &Key) -> BTreeMap<Address, u32> {
+        let others = self.sets_of(key).filter(|one| *one != key);
+        let mut elsewhere = BTreeMap::new();
+        for server in others.filter_map(|one| self.servers.get(one)) {
+            for (address, load) in server.loads() {
+                *elsewhere.entry(address).or_default() += load;
+            }
+        }
+        elsewhere
     }
 
     /// What this node wants of a virtual server, for the others to know. None for one without

@@ -47,6 +47,8 @@ pub struct Endpoint {
     since: Option<Instant>,
     learned: Learned,
     fallback: Fallback,
+    /// Its load over the other sets of the service port.
+    elsewhere: u32,
     /// This node's part of the capacity by the reports of all nodes.
     reported: Option<f64>,
     /// From which fraction on a part is rounded up.
@@ -73,6 +75,7 @@ impl Endpoint {
             since: slow.then_some(at.now),
             learned: Learned::default(),
             fallback: Fallback::new(0.0),
+            elsewhere: 0,
             reported: None,
             round: 0.5,
             shut: false,
@@ -162,14 +165,22 @@ impl Endpoint {
         }
     }
 
-    /// This node's part of the capacity. What is learned is this node's part already.
+    /// Takes its load over the other sets of the service port: the kernel counts each set alone, but
+    /// the endpoint has all of it.
+    pub fn beside(&mut self, elsewhere: u32) {
+        self.elsewhere = elsewhere;
+    }
+
+    /// This node's part of the capacity, less what other sets have of it. What is learned is this
+    /// node's part already.
     pub fn part(&self, at: Moment<'_>) -> Option<f64> {
         let most = self.most()?;
-        Some(match (self.capacity, at.reported) {
+        let part = match (self.capacity, at.reported) {
             (Capacity::Auto, _) => most,
             (_, true) => self.reported.unwrap_or(most / at.peers).min(most),
             (_, false) => self.fallback.of(most, at.peers),
-        })
+        };
+        Some((part - f64::from(self.elsewhere)).max(0.0))
     }
 
     /// How much of its part it may have in its slow start, 0 to 1.

@@ -221,6 +221,20 @@ impl Server {
         }
     }
 
+    /// What each endpoint has.
+    pub fn loads(&self) -> impl Iterator<Item = (Address, u32)> {
+        let endpoints = self.endpoints.iter();
+        endpoints.map(|endpoint| (endpoint.address, endpoint.load(self.unit)))
+    }
+
+    /// Takes what each endpoint has over the other sets of the service port.
+    pub fn beside(&mut self, elsewhere: &BTreeMap<Address, u32>) {
+        for endpoint in &mut self.endpoints {
+            let load = elsewhere.get(&endpoint.address);
+            endpoint.beside(load.copied().unwrap_or(0));
+        }
+    }
+
     /// What to change, now that the kernel counts this.
     pub fn tick(&mut self, counts: &[Count], at: Moment<'_>) -> Vec<Adjustment> {
         let counts: BTreeMap<Address, &Count> = counts

@@ -10,6 +10,7 @@ use super::kinds::{Kind, applied};
 use super::names::Names;
 use super::objects::{ClusterProperty, EndpointSlice, Node, Service, ServiceImport};
 use super::parse::{CLUSTER_ID, Problem};
+use super::unknown;
 
 /// Why manifests could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +141,7 @@ impl Lists<'_> {
         let name = text(object.pointer("/metadata/name")).unwrap_or_default();
         match kind.as_str() {
             "Service" => {
+                self.problems.extend(unknown::of_service(&object));
                 let (event, problems) = self.namespaced::<Service>(object)?;
                 self.services.push(event);
                 self.problems.extend(problems);
@@ -150,6 +152,7 @@ impl Lists<'_> {
                 self.problems.extend(problems);
             }
             "EndpointSlice" => {
+                self.problems.extend(unknown::of_slice(&object));
                 let (event, problems) = self.namespaced::<EndpointSlice>(object)?;
                 self.slices.push(event);
                 self.problems.extend(problems);

@@ -15,6 +15,7 @@ pub mod objects;
 pub mod parse;
 mod retry;
 mod stream;
+mod unknown;
 
 pub use client::{ClientError, client};
 pub use event::{Change, Event};

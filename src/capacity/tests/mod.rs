@@ -5,6 +5,7 @@ mod callback;
 mod kernel;
 mod property;
 mod rules;
+mod sets;
 mod water;
 
 use std::num::{NonZeroU16, NonZeroU32};
