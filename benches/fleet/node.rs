@@ -246,6 +246,6 @@ impl Node {
     }
 
     pub fn share(&mut self, number: usize, budgets: &Budgets, now: Instant) {
-        self.agent.share(&self.seats[number].key, budgets, now);
+        self.agent.share(&self.seats[number].key, budgets, now, now);
     }
 }

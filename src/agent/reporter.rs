@@ -98,7 +98,7 @@ impl Reporter {
         }
         if self.due.is_some_and(|due| now < due) {
             for key in fresh {
-                self.share(&key, pacer, zone);
+                self.share(&key, pacer, zone, now);
             }
             return;
         }
@@ -106,7 +106,7 @@ impl Reporter {
         let keys: Vec<Key> = pacer.controller().keys().cloned().collect();
         self.heard.retain(|key, _| self.pods.contains_key(key));
         for key in &keys {
-            self.share(key, pacer, zone);
+            self.share(key, pacer, zone, now);
         }
         let asked: Vec<Asked> = keys
             .into_iter()
@@ -126,7 +126,7 @@ impl Reporter {
     }
 
     /// Budgets count from when the summary came: if none comes any more, they end.
-    fn share(&self, key: &Key, pacer: &mut Pacer, zone: Option<&Arc<str>>) {
+    fn share(&self, key: &Key, pacer: &mut Pacer, zone: Option<&Arc<str>>, now: Instant) {
         let (Some(news), Some(pods)) = (self.heard.get(key), self.pods.get(key)) else {
             return;
         };
@@ -136,7 +136,7 @@ impl Reporter {
             demand: wants(pacer, key),
         };
         let budgets = news.summary.budgets(&own, pods);
-        pacer.controller_mut().share(key, &budgets, news.at);
+        pacer.controller_mut().share(key, &budgets, news.at, now);
     }
 
     fn capacity_here(&self, key: &Key) -> u32 {
