@@ -77,7 +77,7 @@ impl Fleet {
         }
         spread_demand(&scenario, &mut nodes, &pods, &mut rng);
         let views = (0..VIEWS.min(nodes.len()))
-            .map(|_| View::new(scenario.services, nodes.len()))
+            .map(|_| View::new(scenario.services, scenario.clusters, nodes.len()))
             .collect();
         let used = |number: usize| move |node: &&Node| node.seats[number].is_used();
         let watched = (0..scenario.services)

@@ -1,11 +1,13 @@
 //! The agents: they tick, hear of changed endpoints, and tell each other what they want.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use anyhow::Result;
 
 use super::super::engine::micros;
-use super::super::exchange::budgets;
+use super::super::exchange::{Said, budgets};
+use super::super::node::Node;
 use super::{Event, Fleet, WATCHED, index};
 impl Fleet {
     pub fn count_peers(&mut self) {
@@ -33,19 +35,27 @@ impl Fleet {
     }
 
     pub fn report(&mut self) {
-        let demands: Vec<Vec<Option<f64>>> = (0..self.backends.len())
+        let reports: Vec<Vec<Option<Said>>> = (0..self.backends.len())
             .map(|number| {
-                let nodes = self.nodes.iter();
-                nodes
-                    .map(|node| Some(node.demand(number)).filter(|_| node.alive))
-                    // Who wants nothing says nothing.
-                    .map(|demand| demand.filter(|demand| *demand > 0.0))
-                    .collect()
+                let mut rooms: BTreeMap<&str, u32> = BTreeMap::new();
+                for pod in &self.backends[number].listed {
+                    let pod = &self.pods[*pod as usize];
+                    *rooms.entry(&*pod.place.node).or_default() += pod.capacity.get();
+                }
+                let said = |node: &Node| {
+                    let said = Said {
+                        demand: node.demand(number),
+                        capacity: rooms.get(&*node.place.node).copied().unwrap_or(0),
+                    };
+                    // Who wants nothing and has no pods says nothing.
+                    (node.alive && (said.demand > 0.0 || said.capacity > 0)).then_some(said)
+                };
+                self.nodes.iter().map(said).collect()
             })
             .collect();
         let now = self.queue.now();
         for view in &mut self.views {
-            view.receive(&demands, now, self.scenario.loss, &mut self.rng);
+            view.receive(&reports, now, self.scenario.loss, &mut self.rng);
         }
         for view in 0..self.views.len() {
             // Each agent computes when it comes to it.
@@ -59,19 +69,15 @@ impl Fleet {
     pub fn share(&mut self, view: usize) {
         let (now, instant) = (self.queue.now(), self.instant());
         for (number, backend) in self.backends.iter().enumerate() {
-            for cluster in &self.clusters {
+            for (place, cluster) in self.clusters.iter().enumerate() {
                 let pods = backend.vessels(&self.pods, cluster);
-                let (mut reports, places) =
-                    self.views[view].table(number, &self.nodes, cluster, now);
-                let step = self.views.len();
-                for (node, place) in (view..self.nodes.len())
-                    .step_by(step)
-                    .zip(places.iter().skip(view).step_by(step))
-                {
-                    let node = &mut self.nodes[node];
-                    if node.alive && node.seats[number].is_used() && node.place.cluster == *cluster
-                    {
-                        let budgets = budgets(node, number, &mut reports, *place, &pods);
+                let (views, nodes) = (&mut self.views, &mut self.nodes);
+                let step = views.len();
+                let summary = views[view].summary(number, nodes, (place, cluster), now);
+                let told = nodes.iter_mut().skip(view).step_by(step);
+                for node in told.filter(|node| node.alive && node.place.cluster == *cluster) {
+                    if node.seats[number].is_used() {
+                        let budgets = budgets(node, number, summary, &pods);
                         node.share(number, &budgets, instant);
                     }
                 }
