@@ -1,65 +1,89 @@
-//! Demand reports between nodes, with delay and loss.
+//! Demand reports between nodes, with delay and loss, and the summaries that keepers make of them.
 
-use spillway::capacity::{Report, water_fill};
+use spillway::capacity::{Budgets, Coarse, Pod, Report, Summary};
 
 use super::engine::{Micros, micros};
 use super::node::Node;
 
-/// A report that was not renewed for so long is void.
+/// A report that was not renewed for so long is void, in seconds.
 const LASTS: f64 = 10.0;
+/// What a summary must move by to be told before it is time, as keepers have it.
+const MOVED: f64 = 0.05;
+/// When it is time, in seconds.
+const OFTEN: f64 = 5.0;
+/// What fits into a datagram.
+const COARSE: Coarse = Coarse {
+    zones: 16,
+    listed: 200,
+    bits: 10,
+};
 
-/// Nodes that have received the same reports. To let each of 5,000 nodes lose reports of its own
-/// would take a table for each; a few dozen differ enough.
+/// What a node says of a service.
+#[derive(Clone, Copy)]
+pub struct Said {
+    /// Connections at a time that it wants.
+    pub demand: f64,
+    /// Connections at a time that the pods on it accept.
+    pub capacity: u32,
+}
+
+/// Nodes with the same keepers, which have received the same reports. To let each of 5,000 nodes
+/// have keepers of its own would take a table for each; a few differ enough.
 pub struct View {
-    /// By service and node: the demand, and when it was received.
-    rows: Vec<Vec<Option<(f64, Micros)>>>,
+    /// By service and node, with the time when it was received.
+    rows: Vec<Vec<Option<(Said, Micros)>>>,
+    /// By service and cluster: what the keeper told last, and when.
+    told: Vec<Vec<Option<(Summary, Micros)>>>,
 }
 
 impl View {
-    pub fn new(services: usize, nodes: usize) -> Self {
+    pub fn new(services: usize, clusters: usize, nodes: usize) -> Self {
         Self {
             rows: vec![vec![None; nodes]; services],
+            told: vec![vec![None; clusters]; services],
         }
     }
 
     /// Receives the reports of a moment, but those that get lost.
     pub fn receive(
         &mut self,
-        demands: &[Vec<Option<f64>>],
+        reports: &[Vec<Option<Said>>],
         now: Micros,
         loss: f64,
         rng: &mut fastrand::Rng,
     ) {
-        for (rows, demands) in self.rows.iter_mut().zip(demands) {
-            for (row, demand) in rows.iter_mut().zip(demands) {
-                if let Some(demand) = demand
+        for (rows, reports) in self.rows.iter_mut().zip(reports) {
+            for (row, said) in rows.iter_mut().zip(reports) {
+                if let Some(said) = said
                     && (loss <= 0.0 || rng.f64() >= loss)
                 {
-                    *row = Some((*demand, now));
+                    *row = Some((*said, now));
                 }
             }
         }
     }
 
-    /// What a node's cluster wants of a service, as far as it is known here.
-    pub fn table(
-        &self,
+    /// What the keepers tell the nodes of a cluster about a service.
+    pub fn summary(
+        &mut self,
         service: usize,
         nodes: &[Node],
-        cluster: &str,
+        (number, cluster): (usize, &str),
         now: Micros,
-    ) -> (Vec<Report>, Vec<Option<usize>>) {
-        let mut reports = Vec::with_capacity(nodes.len());
-        let mut places = vec![None; nodes.len()];
-        for (number, node) in nodes.iter().enumerate() {
-            let row = self.rows[service][number];
+    ) -> &Summary {
+        let mut reports = Vec::new();
+        for (node, row) in nodes.iter().zip(&self.rows[service]) {
             let fresh = row.filter(|(_, at)| now - at <= micros(LASTS));
-            if let Some((demand, _)) = fresh.filter(|_| &*node.place.cluster == cluster) {
-                places[number] = Some(reports.len());
-                reports.push(report(node, demand));
+            if let Some((said, _)) = fresh.filter(|_| &*node.place.cluster == cluster) {
+                reports.push((report(node, said.demand), said.capacity));
             }
         }
-        (reports, places)
+        let summary = Summary::of_hosts(&reports, COARSE);
+        let told = &mut self.told[service][number];
+        let lasts = told
+            .take()
+            .filter(|(told, at)| now - at < micros(OFTEN) && !summary.differs(told, MOVED));
+        &told.insert(lasts.unwrap_or((summary, now))).0
     }
 }
 
@@ -71,25 +95,7 @@ fn report(node: &Node, demand: f64) -> Report {
     }
 }
 
-/// A node's budgets by the reports that it has, of which its own is always fresh.
-pub fn budgets(
-    node: &Node,
-    service: usize,
-    reports: &mut Vec<Report>,
-    place: Option<usize>,
-    pods: &[spillway::capacity::Pod],
-) -> spillway::capacity::Budgets {
-    let own = node.demand(service);
-    let name = &node.place.node;
-    if let Some(place) = place {
-        let before = std::mem::replace(&mut reports[place].demand, own);
-        let budgets = water_fill(reports, pods, name);
-        reports[place].demand = before;
-        budgets
-    } else {
-        reports.push(report(node, own));
-        let budgets = water_fill(reports, pods, name);
-        reports.pop();
-        budgets
-    }
+/// A node's budgets by what its keepers say and its own demand, which it knows as it is now.
+pub fn budgets(node: &Node, service: usize, summary: &Summary, pods: &[Pod]) -> Budgets {
+    summary.budgets(&report(node, node.demand(service)), pods)
 }

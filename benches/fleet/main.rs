@@ -140,7 +140,7 @@ fn main() -> Result<ExitCode> {
 
     let begin = Instant::now();
     let mut fleet = Fleet::new(scenario.clone(), options.seed);
-    fleet.run();
+    fleet.run()?;
     println!(
         "{name}: {} nodes, {} services, {} s of model time; {} events in {:.1} s\n",
         scenario.nodes,

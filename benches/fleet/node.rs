@@ -3,11 +3,12 @@
 use std::num::NonZeroU32;
 use std::time::Instant;
 
+use anyhow::Result;
 use spillway::capacity::{Adjustment, Budgets, Controller, Count, Key, Pace, RankState};
-use spillway::model::{EndpointSlice, Family, Level, Protocol, Scheduler, ServicePortId, SetId};
+use spillway::model::{EndpointSlice, Family, Level, Protocol, ServicePortId, SetId};
 use spillway::plan::{Here, Limits, VirtualServer, plan};
 
-use super::kernel::{Server, Slot};
+use super::kernel::{Server, Slot, Way};
 use super::world::{Backend, Place, PodId, address, pod_at};
 
 /// A node with its agent.
@@ -47,7 +48,7 @@ impl Seat {
                 }),
                 family: Family::V4,
             },
-            kernel: Server::new(Scheduler::ShortestExpectedDelay),
+            kernel: Server::new(Way::ShortestExpectedDelay),
             slots: Vec::new(),
             levels: Vec::new(),
             rate: 0.0,
@@ -92,8 +93,8 @@ impl Seat {
 
     /// What `sync` does for TCP: edits in place, adds what is new, and lets what is no longer
     /// wanted finish its connections at weight 0.
-    fn sync(&mut self, wanted: &VirtualServer) {
-        self.kernel.set_scheduler(wanted.scheduler);
+    fn sync(&mut self, wanted: &VirtualServer) -> Result<()> {
+        self.kernel.set_way(wanted.scheduler.try_into()?);
         let mut known = std::mem::take(&mut self.slots);
         let mut slots = Vec::with_capacity(wanted.reals.len());
         for real in &wanted.reals {
@@ -125,6 +126,7 @@ impl Seat {
         }
         slots.sort_unstable();
         self.slots = slots;
+        Ok(())
     }
 
     fn edit(&mut self, slot: Slot, weight: u32, limits: Limits) {
@@ -169,29 +171,32 @@ impl Node {
 
     /// Plans a service anew and brings the kernel there. A service that no client on this node
     /// wants is left out: nothing would ever happen there.
-    pub fn program(&mut self, number: usize, backend: &Backend, now: Instant) {
+    pub fn program(&mut self, number: usize, backend: &Backend, now: Instant) -> Result<()> {
         let seat = &mut self.seats[number];
         if !seat.is_used() {
-            return;
+            return Ok(());
         }
         let slices: Vec<&EndpointSlice> = backend.slices.iter().collect();
         let mut plan = plan(&backend.service, &slices, &self.here);
         let server = plan
             .remove(&seat.key.id)
             .and_then(|port| port.servers.into_iter().next());
-        let Some(mut server) = server else { return };
+        let Some(mut server) = server else {
+            return Ok(());
+        };
         let counts = seat.counts();
         self.agent.arrange(&seat.key, &mut server, &counts, now);
-        seat.sync(&server);
+        seat.sync(&server)
     }
 
     /// The agent is killed and starts again; the kernel goes on.
-    pub fn restart(&mut self, backends: &[Backend], now: Instant) {
+    pub fn restart(&mut self, backends: &[Backend], now: Instant) -> Result<()> {
         self.agent = Controller::new(self.pace).on(&self.here.node);
         self.agent.peers(self.peers);
         for (number, backend) in backends.iter().enumerate() {
-            self.program(number, backend, now);
+            self.program(number, backend, now)?;
         }
+        Ok(())
     }
 
     /// One turn of the control loop; in how many microseconds the next is due.
@@ -241,6 +246,6 @@ impl Node {
     }
 
     pub fn share(&mut self, number: usize, budgets: &Budgets, now: Instant) {
-        self.agent.share(&self.seats[number].key, budgets, now);
+        self.agent.share(&self.seats[number].key, budgets, now, now);
     }
 }

@@ -106,7 +106,7 @@ impl Reporter {
         }
         if self.due.is_some_and(|due| now < due) {
             for key in fresh {
-                self.share(&key, pacer, zone);
+                self.share(&key, pacer, zone, now);
             }
             return;
         }
@@ -114,7 +114,7 @@ impl Reporter {
         let keys: Vec<Key> = self.pods.keys().cloned().collect();
         self.heard.retain(|key, _| self.pods.contains_key(key));
         for key in &keys {
-            self.share(key, pacer, zone);
+            self.share(key, pacer, zone, now);
         }
         let asked: Vec<Asked> = keys
             .into_iter()
@@ -134,7 +134,7 @@ impl Reporter {
     }
 
     /// Budgets count from when the summary came: if none comes any more, they end.
-    fn share(&self, key: &Key, pacer: &mut Pacer, zone: Option<&Arc<str>>) {
+    fn share(&self, key: &Key, pacer: &mut Pacer, zone: Option<&Arc<str>>, now: Instant) {
         let (Some(news), Some(pods)) = (self.heard.get(key), self.pods.get(key)) else {
             return;
         };
@@ -146,7 +146,8 @@ impl Reporter {
         let budgets = news.summary.budgets(&own, pods);
         let sets: Vec<Key> = pacer.controller().sets_of(key).cloned().collect();
         for set in sets {
-            pacer.controller_mut().share(&set, &budgets, news.at);
+            let controller = pacer.controller_mut();
+            controller.share(&set, &budgets, news.at, now);
         }
     }
 

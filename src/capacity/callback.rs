@@ -6,7 +6,8 @@
 
 use super::Address;
 use super::endpoint::{Endpoint, Moment};
-use super::server::{Server, Sum};
+use super::server::Server;
+use super::sum::Sum;
 use super::threshold::Unit;
 use crate::plan::Style;
 

@@ -147,10 +147,11 @@ impl Controller {
         self.servers.get(key).map(|server| server.demand)
     }
 
-    /// Takes this node's part of each endpoint's capacity, as of `now`. It shows at the next tick.
-    pub fn share(&mut self, key: &Key, budgets: &Budgets, now: Instant) {
+    /// Takes this node's part of each endpoint's capacity, by reports that came at `heard`. It shows
+    /// at the next tick.
+    pub fn share(&mut self, key: &Key, budgets: &Budgets, heard: Instant, now: Instant) {
         if let Some(server) = self.servers.get_mut(key) {
-            server.share(budgets, self.seed, now);
+            server.share(budgets, self.seed, heard, now);
         }
     }
 

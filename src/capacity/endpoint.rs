@@ -1,17 +1,25 @@
 //! What is known of one endpoint of a virtual server.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::fallback::Fallback;
 use super::gate::Gate;
 use super::learned::Learned;
-use super::number::nearest;
-use super::recent::{Answer, Moved, Recent};
-use super::threshold::{Situation, Threshold, Unit, unseen};
+use super::number::{nearest, up};
+use super::recent::{Answer, Moved, Recent, weight};
+use super::threshold::{Situation, Threshold, Unit};
 use super::{Address, Adjustment, Count, Pace, nudge};
 use crate::model::{Capacity, Level};
 use crate::plan::{Limits, RealServer};
+
+/// How far connections may get beyond a budget, as a part of it: all the head-room there is. The
+/// budgets of all nodes together are an endpoint's capacity.
+pub const CEILING: f64 = 1.05;
+
+/// How slowly a part of the capacity rises and falls that the nodes agreed on: time constants.
+const RISE: Duration = Duration::from_secs(6);
+const FALL: Duration = Duration::from_secs(1);
 
 /// What all endpoints of a virtual server have in common at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +61,8 @@ pub struct Endpoint {
     reported: Option<f64>,
     /// From which fraction on a part is rounded up.
     round: f64,
-    /// Whether it has no budget at all, so that it is a last resort for this node.
-    shut: bool,
+    /// The weight that it has by its budget instead of the plan's.
+    lent: Option<u32>,
 }
 
 impl Endpoint {
@@ -78,7 +86,7 @@ impl Endpoint {
             elsewhere: 0,
             reported: None,
             round: 0.5,
-            shut: false,
+            lent: None,
         };
         if !slow {
             endpoint.fallback = Fallback::new(f64::from(endpoint.load(at.unit)));
@@ -99,10 +107,13 @@ impl Endpoint {
 
     /// Gives it a threshold that is right for the last counts; `remembered` are the connections
     /// that the kernel may have kept from an earlier life, where there are no counts.
-    pub fn close(&mut self, budget: u32, remembered: u32, at: Moment<'_>) {
+    pub fn close(&mut self, remembered: u32, at: Moment<'_>) {
+        let Some(situation) = self.situation(1.0, at) else {
+            return;
+        };
         let limits = match self.recent.count() {
-            Some(_) => self.situation(budget, at).limits(),
-            None => unseen(at.unit, budget, remembered),
+            Some(_) => situation.limits(),
+            None => situation.unseen(remembered),
         };
         self.gate = Gate::Threshold(Threshold::new(limits));
     }
@@ -145,14 +156,18 @@ impl Endpoint {
         }
     }
 
-    /// Takes this node's part of its capacity; none: nobody said. The first word counts at once,
-    /// later ones are smoothed, since every report lags. It is rounded up from the fraction `round`
-    /// on.
-    pub fn share(&mut self, part: Option<f64>, round: f64) {
+    /// Takes this node's part of its capacity; none: nobody said. It is rounded up from the fraction
+    /// `round` on.
+    ///
+    /// The first word counts at once. After that a part falls fast and rises slowly: what it rises by
+    /// is taken from other nodes, whose connections have to end first.
+    pub fn share(&mut self, part: Option<f64>, round: f64, since: Duration) {
         self.round = round;
         self.reported = part.map(|part| {
-            self.reported
-                .map_or(part, |before| before + (part - before) / 2.0)
+            self.reported.map_or(part, |before| {
+                let slowly = if part > before { RISE } else { FALL };
+                before + (part - before) * weight(since, slowly)
+            })
         });
     }
 
@@ -177,7 +192,10 @@ impl Endpoint {
         let most = self.most()?;
         let part = match (self.capacity, at.reported) {
             (Capacity::Auto, _) => most,
-            (_, true) => self.reported.unwrap_or(most / at.peers).min(most),
+            (_, true) => {
+                let part = self.reported.unwrap_or(most / at.peers).min(most);
+                part * (1.0 - chance(part, most))
+            }
             (_, false) => self.fallback.of(most, at.peers),
         };
         Some((part - f64::from(self.elsewhere)).max(0.0))
@@ -206,14 +224,42 @@ impl Endpoint {
         let shared = at.reported && !matches!(self.capacity, Capacity::Auto);
         Some(match self.reported {
             Some(_) if shared && part < 1.0 => u32::from(now >= self.round),
-            Some(_) if shared => nearest((now + 1.0 - self.round).floor()).max(1),
-            _ => nearest(now).max(1),
+            _ => self.whole(now).max(1),
         })
     }
 
-    /// Notes whether it has a budget at all.
-    pub fn shut(&mut self, at: Moment<'_>) {
-        self.shut = self.budget(at) == Some(0);
+    /// Connections at a time that it must not get beyond, if its budget is lifted by a factor.
+    /// Rounded like the budget, so that the ceilings of all nodes together keep to [`CEILING`].
+    pub fn ceiling(&self, factor: f64, at: Moment<'_>) -> Option<u32> {
+        let budget = self.budget(at)?;
+        let now = self.part(at)? * self.slow(at);
+        Some(self.whole(now * factor * CEILING).max(budget))
+    }
+
+    /// What of it the scheduler shall fill, relative to the other endpoints of its rank: the budget,
+    /// or, where a part is too little for a connection, how near it is to one.
+    pub fn fill(&self, at: Moment<'_>) -> Option<f64> {
+        let budget = self.budget(at)?;
+        Some(if budget == 0 {
+            self.part(at)? * self.slow(at) / self.round
+        } else {
+            f64::from(budget)
+        })
+    }
+
+    /// So many whole connections for a part.
+    fn whole(&self, part: f64) -> u32 {
+        nearest((part + 1.0 - self.round).floor())
+    }
+
+    /// The plan's weight.
+    pub fn base(&self) -> u32 {
+        self.base
+    }
+
+    /// Takes a weight instead of the plan's; none: the plan's again.
+    pub fn lend(&mut self, weight: Option<u32>) {
+        self.lent = weight;
     }
 
     /// What counts against its budget.
@@ -224,21 +270,24 @@ impl Endpoint {
         })
     }
 
-    /// What its threshold depends on, with this budget.
-    pub fn situation(&self, budget: u32, at: Moment<'_>) -> Situation {
+    /// What its threshold depends on, with its budget lifted by this factor. None: it has no
+    /// budget.
+    pub fn situation(&self, factor: f64, at: Moment<'_>) -> Option<Situation> {
+        let budget = up(f64::from(self.budget(at)?) * factor);
         let (active, inactive) = self
             .recent
             .count()
             .map_or((0, 0), |count| (count.active, count.inactive));
-        Situation {
+        Some(Situation {
             unit: at.unit,
             budget,
+            ceiling: self.ceiling(factor, at)?.max(budget),
             active,
             inactive,
             peak: self.moved.peak,
             arrivals: self.moved.arrivals,
             endings: self.moved.endings,
-        }
+        })
     }
 
     /// Its use of late for its weight, and its bucket.
@@ -253,10 +302,10 @@ impl Endpoint {
 
     /// The weight that the kernel shall hold.
     pub fn weight(&self) -> u32 {
-        match self.gate {
-            _ if self.shut => 1,
-            Gate::Last { lowered: true } => 1,
-            Gate::Open | Gate::Threshold(_) | Gate::Last { lowered: false } => {
+        match (self.lent, self.gate) {
+            (Some(weight), _) => nudge::weight(weight, self.bucket),
+            (None, Gate::Last { lowered: true }) => 1,
+            (None, Gate::Open | Gate::Threshold(_) | Gate::Last { lowered: false }) => {
                 nudge::weight(self.base, self.bucket)
             }
         }
@@ -271,5 +320,19 @@ impl Endpoint {
             weight: self.weight(),
             limits,
         }
+    }
+}
+
+/// What must be kept free of a part since it is rounded: how many nodes round up is a matter of
+/// chance. It is the standard deviation of what all of them get together, as a fraction of the
+/// capacity, if all have parts like this one.
+fn chance(part: f64, capacity: f64) -> f64 {
+    let fraction = part.fract();
+    if fraction > 0.0 {
+        (fraction * (1.0 - fraction) / (part * capacity))
+            .sqrt()
+            .min(0.5)
+    } else {
+        0.0
     }
 }

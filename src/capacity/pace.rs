@@ -17,10 +17,14 @@ pub struct Pace {
     pub enter: f64,
     /// A saturated rank has recovered when its load is no more than this part of its budget.
     pub leave: f64,
-    /// For so many ticks in a row a rank is at `enter` before it counts as saturated.
-    pub enter_ticks: u32,
-    /// For so many ticks in a row a rank is at `leave` before it counts as recovered.
-    pub leave_ticks: u32,
+    /// For so long a rank is at `enter` at every tick before it counts as saturated.
+    pub enter_after: Duration,
+    /// For so long a rank is at `leave` at every tick before it counts as recovered.
+    pub leave_after: Duration,
+    /// For so long a rank has no connection at any tick before it counts as idle.
+    pub idle_after: Duration,
+    /// For so long a smaller lift would have done at every tick before it is taken.
+    pub sink_after: Duration,
     /// A rank is primary if its budget is at least this part of the demand.
     pub primary: f64,
     /// How old all connections of a farther endpoint must be before they are called back.
@@ -30,9 +34,9 @@ pub struct Pace {
 }
 
 impl Default for Pace {
-    /// Tick 500 ms (100 ms under churn), slow start 30 s from 10 %, enter at 1.0 for 2 ticks, leave
-    /// at 0.75 for 3 ticks, primary from 20 % of demand,
-    /// called back after 30 s, budgets last 10 s.
+    /// Tick 500 ms (100 ms under churn), slow start 30 s from 10 %, enter at 1.0 for 1 s, leave at
+    /// 0.75 for 10 s, idle after 10 s, a lift sinks after 1.5 s, primary from 20 % of demand, called
+    /// back after 30 s, budgets last 10 s.
     fn default() -> Self {
         Self {
             tick: Duration::from_millis(500),
@@ -41,8 +45,10 @@ impl Default for Pace {
             slow_start_from: 0.1,
             enter: 1.0,
             leave: 0.75,
-            enter_ticks: 2,
-            leave_ticks: 3,
+            enter_after: Duration::from_secs(1),
+            leave_after: Duration::from_secs(10),
+            idle_after: Duration::from_secs(10),
+            sink_after: Duration::from_millis(1500),
             primary: 0.2,
             call_back: Duration::from_secs(30),
             budgets_last: Duration::from_secs(10),

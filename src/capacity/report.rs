@@ -3,7 +3,9 @@
 use super::endpoint::{Endpoint, Moment};
 use super::gate::Gate;
 use super::number::{nearest, up};
-use super::server::{Rank, Server, Sum};
+use super::rank::Rank;
+use super::server::Server;
+use super::sum::Sum;
 use super::{Count, EndpointState, Pace, RankState, Standing, StandingEndpoint, StandingRank};
 
 impl Server {
@@ -34,7 +36,7 @@ impl Server {
         let mut endpoints: Vec<StandingEndpoint> =
             members().map(|one| self.endpoint(one, used, at)).collect();
         endpoints.sort_by_key(|endpoint| (endpoint.ip, endpoint.port));
-        let state = state(rank, &sum);
+        let state = rank.state(&sum, at.pace, at.now);
         let primary = sum
             .budget
             .is_none_or(|budget| budget >= self.demand.connections * at.pace.primary);
@@ -130,19 +132,6 @@ impl Server {
             reason += " %";
         }
         reason
-    }
-}
-
-fn state(rank: &Rank, sum: &Sum) -> RankState {
-    if let Some(state) = rank.saturation.state() {
-        return state;
-    }
-    if sum.load <= 0.0 && sum.new == 0 {
-        RankState::Idle
-    } else if sum.slow > 0 {
-        RankState::SlowStart
-    } else {
-        RankState::Serving
     }
 }
 

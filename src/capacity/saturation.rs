@@ -1,28 +1,40 @@
 //! Whether a rank is full, with hysteresis, so that nothing flaps that people see.
+//!
+//! In time, not in ticks: these come five times as fast where connections are short.
+
+use std::time::Instant;
 
 use super::{Pace, RankState};
 
-/// A Schmitt trigger over ticks.
+/// A Schmitt trigger over time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Saturation {
     saturated: bool,
-    /// For how many ticks in a row the load has been beyond the bound at which this turns.
-    ticks: u32,
+    /// Since when the load has been beyond the bound at which this turns.
+    beyond: Option<Instant>,
 }
 
 impl Saturation {
     /// Takes one tick in: the load, the budget, and whether every endpoint was closed at some
     /// moment since the last tick.
-    pub fn see(&mut self, load: f64, budget: f64, closed: bool, pace: &Pace) {
-        let (beyond, ticks) = if self.saturated {
-            (load <= budget * pace.leave, pace.leave_ticks)
+    pub fn see(&mut self, load: f64, budget: f64, closed: bool, pace: &Pace, now: Instant) {
+        let (beyond, after) = if self.saturated {
+            // Who has no budget at all does not recover by having no connections.
+            (
+                budget > 0.0 && load <= budget * pace.leave,
+                pace.leave_after,
+            )
         } else {
-            (load >= budget * pace.enter || closed, pace.enter_ticks)
+            (load >= budget * pace.enter || closed, pace.enter_after)
         };
-        self.ticks = if beyond { self.ticks + 1 } else { 0 };
-        if self.ticks >= ticks {
+        if !beyond {
+            self.beyond = None;
+            return;
+        }
+        let since = *self.beyond.get_or_insert(now);
+        if now.saturating_duration_since(since) >= after {
             self.saturated = !self.saturated;
-            self.ticks = 0;
+            self.beyond = None;
         }
     }
 
@@ -31,11 +43,16 @@ impl Saturation {
         self.saturated
     }
 
-    /// Its state, if it is or was saturated.
-    pub fn state(self) -> Option<RankState> {
-        match (self.saturated, self.ticks) {
-            (true, 0) => Some(RankState::Saturated),
-            (true, _) => Some(RankState::Recovering),
+    /// Its state, if it is or was saturated. It takes half the time to recover until anybody is told
+    /// that it does: where few connections are many for a budget, the load passes any bound often.
+    pub fn state(self, pace: &Pace, now: Instant) -> Option<RankState> {
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let recovers = self
+            .beyond
+            .is_some_and(|at| since(at) >= pace.leave_after / 2);
+        match (self.saturated, recovers) {
+            (true, false) => Some(RankState::Saturated),
+            (true, true) => Some(RankState::Recovering),
             (false, _) => None,
         }
     }

@@ -1,20 +1,20 @@
 //! The control loop of one virtual server.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::endpoint::{Endpoint, Moment};
 use super::gate::Gate;
 use super::lift::Lift;
-use super::number::{float, up};
+use super::number::float;
+use super::rank::{Rank, places};
 use super::recent::weight;
-use super::saturation::Saturation;
+use super::sum::Sum;
 use super::threshold::{Edit, Unit};
 use super::{Address, Adjustment, Budgets, Count, Demand, Pace, nudge};
-use crate::model::{Level, Protocol, Scheduler};
-use crate::plan::{RealServer, Style, VirtualServer};
+use crate::model::{Protocol, Scheduler};
+use crate::plan::{Style, VirtualServer};
 
 /// The kernel forgets an established connection after so long without a packet, and with the last
 /// connection a real server that was deleted (`IP_VS_TCP_S_ESTABLISHED`).
@@ -27,7 +27,7 @@ const DEMAND: Duration = Duration::from_secs(5);
 pub struct Server {
     pub(super) unit: Unit,
     pub(super) style: Style,
-    scheduler: Scheduler,
+    pub(super) scheduler: Scheduler,
     shed: bool,
     pub(super) drain_back: bool,
     pub(super) endpoints: Vec<Endpoint>,
@@ -38,32 +38,13 @@ pub struct Server {
     pub(super) saturated: Duration,
     /// What real servers counted that are gone, and when they went.
     departed: BTreeMap<Address, (u32, Instant)>,
+    /// When the reports of the others came that the budgets are made of.
     budgets: Option<Instant>,
+    /// When the budgets were made.
+    shared: Option<Instant>,
     /// When it was arranged first, or its last tick.
     pub(super) ticked: Option<Instant>,
     fast: bool,
-}
-
-/// One rank.
-#[derive(Clone, Debug)]
-pub struct Rank {
-    pub(super) level: Level,
-    /// The cluster of all its endpoints, if it is one other.
-    pub(super) cluster: Option<Arc<str>>,
-    pub(super) saturation: Saturation,
-    /// What happened to it since the virtual server is known.
-    pub(super) total: Total,
-}
-
-/// What happened to a rank.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Total {
-    /// New connections.
-    pub(super) connections: u64,
-    /// Those of them that came past a nearer rank.
-    pub(super) spilled: u64,
-    /// For how long it was saturated.
-    pub(super) saturated: Duration,
 }
 
 impl Server {
@@ -85,6 +66,7 @@ impl Server {
             saturated: Duration::ZERO,
             departed: BTreeMap::new(),
             budgets: None,
+            shared: None,
             ticked: None,
             fast: false,
         }
@@ -112,7 +94,7 @@ impl Server {
         self.shed = plan.shed;
         self.drain_back = plan.drain_back;
         let places = places(plan);
-        self.rerank(plan, &places);
+        self.ranks = Rank::of(plan, &places, &self.ranks);
 
         let adopted: BTreeMap<Address, &Count> = adopted
             .iter()
@@ -147,13 +129,11 @@ impl Server {
                 }
                 // The next tick moves it.
                 (Some(_), Gate::Threshold(_)) if !fresh => {}
-                (Some(budget), _) => endpoint.close(budget, remembered, at),
+                (Some(_), _) => endpoint.close(remembered, at),
             }
             self.endpoints.push(endpoint);
         }
-        for endpoint in &mut self.endpoints {
-            endpoint.shut(at);
-        }
+        self.weigh(at);
         self.lower(at);
         self.remember(before.into_values(), at.now);
 
@@ -174,50 +154,23 @@ impl Server {
             .retain(|_, (total, at)| *total > 0 && now.saturating_duration_since(*at) < TRASH);
     }
 
-    /// A rank goes on as it was if it has the same level and cluster.
-    fn rerank(&mut self, plan: &VirtualServer, places: &[usize]) {
-        let before = std::mem::take(&mut self.ranks);
-        let count = places.iter().max().map_or(0, |last| last + 1);
-        for place in 0..count {
-            let members: Vec<&RealServer> = plan
-                .reals
-                .iter()
-                .zip(places)
-                .filter(|(_, of)| **of == place)
-                .map(|(real, _)| real)
-                .collect();
-            let Some(member) = members.first() else {
-                continue;
-            };
-            let same = members.iter().all(|real| real.cluster == member.cluster);
-            let cluster = member.cluster.clone().filter(|_| same);
-            let known = before
-                .iter()
-                .find(|rank| rank.level == member.level && rank.cluster == cluster);
-            self.ranks.push(Rank {
-                level: member.level,
-                cluster,
-                saturation: known.map(|rank| rank.saturation).unwrap_or_default(),
-                total: known.map(|rank| rank.total).unwrap_or_default(),
-            });
-        }
-    }
-
     /// Whether ties go to the head of the list, and the weights leave room to do something about
     /// it.
     fn nudges(&self) -> bool {
         self.style == Style::Ladder && self.scheduler == Scheduler::ShortestExpectedDelay
     }
 
-    /// This node's part of each endpoint's capacity.
+    /// This node's part of each endpoint's capacity, by what was heard of the others at `heard`.
     ///
     /// A part is seldom a whole number. So that the nodes together round to what there is, each
     /// rounds up from another fraction on, which `seed` tells.
-    pub fn share(&mut self, budgets: &Budgets, seed: u64, now: Instant) {
-        self.budgets = Some(now);
+    pub fn share(&mut self, budgets: &Budgets, seed: u64, heard: Instant, now: Instant) {
+        self.budgets = Some(heard);
+        let before = self.shared.replace(now).unwrap_or(now);
+        let since = now.saturating_duration_since(before);
         for endpoint in &mut self.endpoints {
             let part = budgets.of.get(&endpoint.address).copied();
-            endpoint.share(part, round(seed, endpoint.address));
+            endpoint.share(part, round(seed, endpoint.address), since);
         }
     }
 
@@ -247,9 +200,7 @@ impl Server {
         }
         let since = self.ticked.replace(at.now).unwrap_or(at.now);
         self.measure(at.now.saturating_duration_since(since), at);
-        for endpoint in &mut self.endpoints {
-            endpoint.shut(at);
-        }
+        self.weigh(at);
         self.lower(at);
         self.nudge();
         self.suspect();
@@ -306,13 +257,17 @@ impl Server {
             };
             self.spilled += spilled;
             if let Some(rank) = self.ranks.get_mut(place) {
+                if sum.load > 0.0 || sum.new > 0 {
+                    rank.busy = Some(at.now);
+                }
                 rank.total.connections += sum.new;
                 rank.total.spilled += spilled;
             }
             closed_before |= sum.closed > 0;
             if let (Some(budget), Some(rank)) = (sum.budget, self.ranks.get_mut(place)) {
                 let closed = place != last && sum.closed == sum.count;
-                rank.saturation.see(sum.load, budget, closed, at.pace);
+                rank.saturation
+                    .see(sum.load, budget, closed, at.pace, at.now);
                 if rank.saturation.is_saturated() {
                     rank.total.saturated += elapsed;
                 }
@@ -325,7 +280,7 @@ impl Server {
         let all = Sum::of(self.endpoints.iter(), at);
         // Who sheds load keeps to the budgets.
         let whole = all.part.filter(|_| !self.shed).unwrap_or(f64::INFINITY);
-        self.lift.see(all.load, whole, at.pace);
+        self.lift.see(all.load, whole, at.pace, at.now);
         let falls = (all.load - self.demand.connections) * weight(elapsed, DEMAND);
         self.demand = Demand {
             connections: all.load.max(self.demand.connections + falls),
@@ -352,24 +307,6 @@ impl Server {
             .split_last()
             .map_or(&[][..], |(_, nearer)| nearer);
         nearer.iter().any(|rank| rank.saturation.is_saturated())
-    }
-
-    /// Endpoints of the last rank at their budget get the least weight for as long as anybody has
-    /// room; by hash they get what they get, or clients would not stay where they are.
-    fn lower(&mut self, at: Moment<'_>) {
-        let room = !self.lift.is_full() && self.scheduler != Scheduler::MaglevHash;
-        for endpoint in &mut self.endpoints {
-            let load = f64::from(endpoint.load(at.unit));
-            let budget = endpoint.budget(at);
-            if let (Gate::Last { lowered }, Some(budget)) = (&mut endpoint.gate, budget) {
-                let bound = if *lowered {
-                    at.pace.leave
-                } else {
-                    at.pace.enter
-                };
-                *lowered = room && load >= f64::from(budget) * bound;
-            }
-        }
     }
 
     /// Puts the endpoints of each rank that see few connections at a time in the order of their
@@ -423,75 +360,11 @@ fn held(endpoint: &Endpoint) -> Adjustment {
 
 /// Moves the threshold of an endpoint, if it has one.
 fn follow(endpoint: &mut Endpoint, factor: f64, at: Moment<'_>) -> Edit {
-    let Some(budget) = endpoint.budget(at) else {
+    let Some(situation) = endpoint.situation(factor, at) else {
         return Edit::None;
     };
-    let situation = endpoint.situation(up(f64::from(budget) * factor), at);
     match &mut endpoint.gate {
         Gate::Threshold(threshold) => threshold.follow(&situation),
         Gate::Open | Gate::Last { .. } => Edit::None,
-    }
-}
-
-/// The place of each real server's rank, without gaps. Where weights mean shares, ranks are levels.
-fn places(plan: &VirtualServer) -> Vec<usize> {
-    let rank = |real: &RealServer| match plan.style {
-        Style::Ladder => (real.rank, None),
-        Style::Share => (0, Some(real.level)),
-    };
-    let ranks: BTreeSet<(u8, Option<Level>)> = plan.reals.iter().map(rank).collect();
-    plan.reals
-        .iter()
-        .map(|real| ranks.range(..rank(real)).count())
-        .collect()
-}
-
-/// Endpoints together.
-#[derive(Clone, Copy, Debug)]
-pub struct Sum {
-    pub count: usize,
-    pub load: f64,
-    /// Their budgets. None if any is unlimited.
-    pub budget: Option<f64>,
-    /// Their budgets without slow start. None if any is unlimited.
-    pub part: Option<f64>,
-    pub new: u64,
-    pub per_second: f64,
-    /// How many met their threshold since the last tick, as far as is known.
-    pub closed: usize,
-    /// How many are in slow start.
-    pub slow: usize,
-}
-
-impl Sum {
-    pub fn of<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, at: Moment<'_>) -> Self {
-        let mut sum = Self {
-            count: 0,
-            load: 0.0,
-            budget: Some(0.0),
-            part: Some(0.0),
-            new: 0,
-            per_second: 0.0,
-            closed: 0,
-            slow: 0,
-        };
-        for endpoint in endpoints {
-            sum.count += 1;
-            sum.load += f64::from(endpoint.load(at.unit));
-            let budget = endpoint.budget(at).map(f64::from);
-            sum.budget = sum.budget.zip(budget).map(|(sum, one)| sum + one);
-            sum.part = sum
-                .part
-                .zip(endpoint.part(at))
-                .map(|(sum, one)| sum + one.max(1.0));
-            sum.new += endpoint.moved.new;
-            sum.per_second += endpoint.recent.per_second;
-            if let Gate::Threshold(threshold) = endpoint.gate {
-                let met = endpoint.moved.peak >= threshold.limits().upper;
-                sum.closed += usize::from(met || threshold.is_full());
-            }
-            sum.slow += usize::from(endpoint.budget(at).is_some() && endpoint.slow(at) < 1.0);
-        }
-        sum
     }
 }

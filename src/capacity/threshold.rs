@@ -8,11 +8,13 @@
 //! lower = upper
 //! ```
 //!
-//! `churn` are the connections that will end before the next tick, judged by those that ended
-//! before this one: each of them turns from an active into an inactive one and makes room that the
-//! kernel does not see. Without it an endpoint with short connections would be closed for most of
-//! each tick, idle. `margin` is for what nobody foresaw, and is the most by which an endpoint may
-//! get over its budget for as long as connections go on ending as they did.
+//! `margin` is for what nobody foresaw, and `churn` are the connections that will end before the
+//! next tick, judged by those that ended before this one: each of them turns from an active into an
+//! inactive one and makes room that the kernel does not see. Without it an endpoint with short
+//! connections would be closed for most of each tick, idle.
+//!
+//! Both together stay below the `ceiling`, which is the only head-room that there is. Only what
+//! comes and ends within one tick may be let in beyond it: it is over before anybody could count it.
 //!
 //! UDP flows are never active: all of them are inactive, and that *is* the load. So `upper` is the
 //! budget and needs no correction.
@@ -36,6 +38,8 @@ pub struct Situation {
     pub unit: Unit,
     /// Connections at a time that the endpoint may have.
     pub budget: u32,
+    /// Connections at a time that it must not get beyond.
+    pub ceiling: u32,
     /// Active connections in the kernel.
     pub active: u32,
     /// Inactive connections in the kernel.
@@ -66,28 +70,51 @@ impl Situation {
         (f64::from(self.load()) / f64::from(self.budget.max(1))).min(1.0)
     }
 
-    /// Twice what is expected to come, but at most a tenth of the budget, which is what the
-    /// water-fill may hand out too much, too. Near the budget, where it would be used for
-    /// connections that stay, less and less of it, down to 1: what one unforeseen ending needs.
-    fn margin(&self) -> u32 {
+    /// What there is above the budget; nothing for flows, whose number is known exactly.
+    fn head_room(&self) -> u32 {
         match self.unit {
-            _ if self.budget == 0 => 0,
-            Unit::Connections => {
-                let most = f64::from(most_margin(self.budget));
-                up((2.0 * self.arrivals).min(most) * (1.0 - self.used())).max(1)
-            }
+            Unit::Connections => self.ceiling.saturating_sub(self.budget),
             Unit::Flows => 0,
         }
     }
 
+    /// Twice what is expected to come, as far as there is head-room. Near the budget, where it would
+    /// be used for connections that stay, less and less of it, down to 1: what one unforeseen ending
+    /// needs.
+    fn margin(&self) -> u32 {
+        let most = f64::from(self.head_room());
+        up((2.0 * self.arrivals).min(most) * (1.0 - self.used())).max(self.head_room().min(1))
+    }
+
     /// An idle endpoint is given twice the endings that are expected, since the number of short
     /// connections may grow; one at its budget four fifths of these, since what comes
-    /// may stay, and all of it may come before any of these has ended.
+    /// may stay, and all of it may come before any of these has ended. No more than there is
+    /// head-room for, but for what comes and ends within the tick.
     fn churn(&self) -> u32 {
-        match self.unit {
-            Unit::Connections => nearest(self.endings * (2.0 - 1.2 * self.used())),
-            Unit::Flows => 0,
+        let churn = match self.unit {
+            Unit::Connections => self.endings * (2.0 - 1.2 * self.used()),
+            Unit::Flows => 0.0,
+        };
+        nearest(churn).min(self.head_room() + nearest(churn * self.fleeting()))
+    }
+
+    /// The part of the connections of a tick that end within it, if they come evenly and last as
+    /// those before them.
+    fn fleeting(&self) -> f64 {
+        let turns = self.endings / f64::from(self.active).max(0.5);
+        if turns > 0.0 {
+            1.0 - (1.0 - (-turns).exp()) / turns
+        } else {
+            0.0
         }
+    }
+
+    /// What is let in beyond the budget.
+    fn beyond(&self) -> u32 {
+        self.churn().max(
+            self.head_room()
+                .min(self.margin().saturating_add(self.churn())),
+        )
     }
 
     /// The total at which the endpoint has just its budget.
@@ -102,8 +129,7 @@ impl Situation {
     pub fn limits(&self) -> Limits {
         let upper = self
             .exact()
-            .saturating_add(self.churn())
-            .saturating_add(self.margin())
+            .saturating_add(self.beyond())
             .clamp(1, i32::MAX.unsigned_abs());
         // No hysteresis in the kernel: below the upper limit there is room. Kernels of 2026 take
         // their mark back at an edit only below the lower limit (`ip_vs_dest_update_overload`), so
@@ -112,6 +138,26 @@ impl Situation {
             upper,
             lower: upper,
         }
+    }
+
+    /// The thresholds of a real server that has just been added: its budget on top of what the
+    /// kernel may still count from an earlier life.
+    pub fn unseen(&self, remembered: u32) -> Limits {
+        let arrivals = match self.unit {
+            Unit::Connections => float(u64::from(self.budget)),
+            Unit::Flows => 0.0,
+        };
+        Self {
+            unit: Unit::Connections,
+            ceiling: self.budget + self.head_room(),
+            active: 0,
+            inactive: remembered,
+            peak: 0,
+            arrivals,
+            endings: 0.0,
+            ..*self
+        }
+        .limits()
     }
 
     /// Whether there is room enough to let an endpoint that was full have connections again: a
@@ -126,23 +172,16 @@ impl Situation {
         room.saturating_sub(self.load()) >= (self.budget / 20).max(1)
     }
 
-    /// By how much the upper limit may be too high: what the margin leaves of a tenth of the
-    /// budget, or of a twentieth once it is half used. An endpoint that is half empty will not fill up before the next tick as a rule, so
-    /// small moves need no edit there even where a tenth is less than 4 connections.
+    /// By how much the upper limit may be too high: what is left of the head-room, or half of that
+    /// once the endpoint is half full and may fill up before the next tick.
     fn tolerance(&self) -> u32 {
-        let most = most_margin(self.budget);
-        let most = if self.load() < self.budget / 2 {
-            most.max(step(self.budget))
+        let left = self.head_room().saturating_sub(self.beyond());
+        if self.load() < self.budget / 2 {
+            left
         } else {
-            most / 2
-        };
-        most.saturating_sub(self.margin())
+            left / 2
+        }
     }
-}
-
-/// The largest margin: a tenth of the budget, and at least one connection.
-pub fn most_margin(budget: u32) -> u32 {
-    budget.div_ceil(10).max(1)
 }
 
 /// The smallest change of a limit that is worth an edit.
@@ -245,22 +284,4 @@ impl Threshold {
             lower: right.lower.min(upper),
         })
     }
-}
-
-/// What a real server that has just been added may have: its budget on top of what the kernel may
-/// still count from an earlier life.
-pub fn unseen(unit: Unit, budget: u32, remembered: u32) -> Limits {
-    Situation {
-        unit: Unit::Connections,
-        budget,
-        active: 0,
-        inactive: remembered,
-        peak: 0,
-        arrivals: match unit {
-            Unit::Connections => float(u64::from(budget)),
-            Unit::Flows => 0.0,
-        },
-        endings: 0.0,
-    }
-    .limits()
 }

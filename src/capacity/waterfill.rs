@@ -54,7 +54,7 @@ impl Pod {
 /// The part of each pod's capacity that the node of that name may use.
 ///
 /// Every node computes this from the same table and comes to an answer that fits the others': the
-/// parts of one pod are together at most 1.1 times its capacity.
+/// parts of one pod are together at most its capacity.
 ///
 /// 1. Demand is served on its own node, what is left in its zone, and what is still left in the
 ///    cluster. At each step all nodes of a place get the same fraction of what they want, spread
@@ -62,7 +62,6 @@ impl Pod {
 /// 2. Room that nobody wants now is handed out, too, or a node whose demand grows would spill until
 ///    the others hear of it: half to the pod's own node, the other half to all, more to those that
 ///    want much. Of a pod whose node is not known, all of it to all.
-/// 3. A part of a pod that is used up is raised by a tenth, but not beyond its capacity.
 ///
 /// Demand that finds no room shows in no part; each node sees for itself that everything is full.
 pub fn water_fill(reports: &[Report], pods: &[Pod], node: &str) -> Budgets {

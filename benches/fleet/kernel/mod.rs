@@ -6,10 +6,10 @@
 mod schedule;
 mod validate;
 
-use spillway::model::Scheduler;
 use spillway::plan::Limits;
 
 use schedule::Cursor;
+pub use schedule::Way;
 pub use validate::validate;
 
 /// A destination's place in its virtual server. It stays the destination's own for as long as a
@@ -86,7 +86,7 @@ impl Dest {
 /// A virtual server with its destinations.
 #[derive(Debug)]
 pub struct Server {
-    scheduler: Scheduler,
+    way: Way,
     dests: Vec<Dest>,
     /// The slots in the order in which schedulers walk them.
     list: Vec<Slot>,
@@ -97,9 +97,9 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(scheduler: Scheduler) -> Self {
+    pub fn new(way: Way) -> Self {
         Self {
-            scheduler,
+            way,
             dests: Vec::new(),
             list: Vec::new(),
             trash: Vec::new(),
@@ -108,9 +108,9 @@ impl Server {
         }
     }
 
-    pub fn set_scheduler(&mut self, scheduler: Scheduler) {
-        if self.scheduler != scheduler {
-            self.scheduler = scheduler;
+    pub fn set_way(&mut self, way: Way) {
+        if self.way != way {
+            self.way = way;
             self.cursor = Cursor::default();
             self.weights_changed();
         }
@@ -189,7 +189,7 @@ impl Server {
     }
 
     fn weights_changed(&mut self) {
-        if self.scheduler == Scheduler::WeightedRoundRobin {
+        if self.way == Way::WeightedRoundRobin {
             let weights = self
                 .list
                 .iter()

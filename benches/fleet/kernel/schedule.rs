@@ -1,8 +1,32 @@
 //! How IPVS picks a destination.
 
+use anyhow::bail;
 use spillway::model::Scheduler;
 
 use super::{Dest, Server, Slot};
+
+/// The schedulers that the model has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    RoundRobin,
+    WeightedRoundRobin,
+    WeightedLeastConnection,
+    ShortestExpectedDelay,
+}
+
+impl TryFrom<Scheduler> for Way {
+    type Error = anyhow::Error;
+
+    fn try_from(scheduler: Scheduler) -> anyhow::Result<Self> {
+        Ok(match scheduler {
+            Scheduler::RoundRobin => Self::RoundRobin,
+            Scheduler::WeightedRoundRobin => Self::WeightedRoundRobin,
+            Scheduler::WeightedLeastConnection => Self::WeightedLeastConnection,
+            Scheduler::ShortestExpectedDelay => Self::ShortestExpectedDelay,
+            other => bail!("the model of the kernel has no scheduler {other}"),
+        })
+    }
+}
 
 /// Where the round-robin schedulers stand.
 #[derive(Debug, Default)]
@@ -61,14 +85,13 @@ fn greatest_common_divisor(mut a: i64, mut b: i64) -> i64 {
 
 impl Server {
     pub(super) fn pick(&mut self) -> Option<Slot> {
-        match self.scheduler {
-            Scheduler::ShortestExpectedDelay => self.cheapest(|dest| u64::from(dest.active) + 1),
-            Scheduler::WeightedLeastConnection => {
+        match self.way {
+            Way::ShortestExpectedDelay => self.cheapest(|dest| u64::from(dest.active) + 1),
+            Way::WeightedLeastConnection => {
                 self.cheapest(|dest| (u64::from(dest.active) << 8) + u64::from(dest.inactive))
             }
-            Scheduler::RoundRobin => self.next_in_turn(),
-            Scheduler::WeightedRoundRobin => self.next_by_weight(),
-            other => unimplemented!("the model has no scheduler {other}"),
+            Way::RoundRobin => self.next_in_turn(),
+            Way::WeightedRoundRobin => self.next_by_weight(),
         }
     }
 

@@ -2,14 +2,13 @@
 //! that a figure stands in, replayed.
 
 use anyhow::{Result, ensure};
-use spillway::model::Scheduler;
 use spillway::plan::Limits;
 
-use super::{Server, Slot};
+use super::{Server, Slot, Way};
 
-const SED: Scheduler = Scheduler::ShortestExpectedDelay;
-const WLC: Scheduler = Scheduler::WeightedLeastConnection;
-const WRR: Scheduler = Scheduler::WeightedRoundRobin;
+const SED: Way = Way::ShortestExpectedDelay;
+const WLC: Way = Way::WeightedLeastConnection;
+const WRR: Way = Way::WeightedRoundRobin;
 
 /// What it says, and what checks it.
 type Fact = (&'static str, fn() -> Result<()>);
@@ -46,8 +45,8 @@ pub fn validate() -> Result<()> {
 }
 
 /// A virtual server whose destinations are added group by group: (how many, weight, threshold).
-fn server(scheduler: Scheduler, groups: &[(u32, u32, u32)]) -> Server {
-    let mut server = Server::new(scheduler);
+fn server(way: Way, groups: &[(u32, u32, u32)]) -> Server {
+    let mut server = Server::new(way);
     let mut key = 0;
     for (count, weight, upper) in groups {
         for _ in 0..*count {
@@ -255,7 +254,7 @@ fn wrr_stall() -> Result<()> {
 }
 
 fn round_robin() -> Result<()> {
-    let mut server = server(Scheduler::RoundRobin, &[(4, 7, 0), (1, 0, 0)]);
+    let mut server = server(Way::RoundRobin, &[(4, 7, 0), (1, 0, 0)]);
     hold(&mut server, 40);
     ensure!(got(&server) == [10, 10, 10, 10, 0], "{:?}", got(&server));
     let first = server.listed().nth(1).map(|(slot, _)| slot);

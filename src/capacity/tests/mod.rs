@@ -51,7 +51,7 @@ fn real(rank: u8, number: usize, capacity: Capacity) -> RealServer {
     RealServer {
         ip,
         port,
-        level: Level::ALL[usize::from(rank).min(3)],
+        level: Level::USUAL[usize::from(rank).min(3)],
         local: false,
         cluster: None,
         rank,

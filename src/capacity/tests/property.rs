@@ -25,6 +25,12 @@ fn burst() -> impl Strategy<Value = Burst> {
     })
 }
 
+/// The most that an endpoint with this budget may have: a lowered threshold admits one more.
+fn ceiling(budget: u32) -> u32 {
+    let ceiling = (f64::from(budget) * endpoint::CEILING).round();
+    number::nearest(ceiling) + 1
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -52,17 +58,15 @@ proptest! {
                 lifted |= active >= all || world.standing().lift > 1.0;
                 for (number, budget) in near.iter().enumerate() {
                     let count = world.count(address(0, number));
-                    // What ended may be taken for what will end next, twice at most; what came instead
-                    // stays for up to 20 seconds.
+                    // Only what comes and ends within one tick is let in beyond the ceiling, judged
+                    // by what ended; what came instead stays for up to 20 seconds.
                     let since = world.now.checked_sub(25 * SECOND);
                     let late = world.closed.iter().rev();
                     let churn = late
                         .take_while(|(at, _)| Some(*at) >= since)
                         .filter(|(_, of)| *of == address(0, number))
                         .count();
-                    // A few for averages that have not died away.
-                    let margin = threshold::most_margin(*budget).max(4) + 4;
-                    let most = *budget as usize + margin as usize + 2 * churn;
+                    let most = ceiling(*budget) as usize + churn;
                     prop_assert!(
                         lifted || count.active as usize <= most,
                         "{count:?} of {budget}"
@@ -107,7 +111,7 @@ proptest! {
         world.open(more, LONG, Duration::from_millis(gap));
         for (number, budget) in near.iter().enumerate() {
             let active = world.count(address(0, number)).active;
-            prop_assert!(active <= budget + threshold::most_margin(*budget) + 1);
+            prop_assert!(active <= ceiling(*budget));
         }
         prop_assert_eq!(world.refused, 0);
     }

@@ -99,15 +99,19 @@ fn flows_count_whether_active_or_not() {
 #[test]
 fn the_kernel_has_no_hysteresis_of_its_own() {
     for budget in 1..200 {
-        let limits = threshold::unseen(threshold::Unit::Connections, budget, 7);
+        let world = tcp(&[1, 1], budget);
+        let limits = world.limits(address(0, 0));
         assert_eq!(limits.lower, limits.upper);
     }
 }
 
 #[test]
-fn the_margin_is_at_most_a_tenth_and_at_least_one() {
-    let margins: Vec<u32> = [1, 10, 20, 25, 100].map(threshold::most_margin).into();
-    assert_eq!(margins, [1, 1, 2, 3, 10]);
+fn the_head_room_is_a_twentieth_to_the_nearest_connection() {
+    for (capacity, ceiling) in [(1, 1), (9, 9), (10, 11), (29, 30), (31, 33), (100, 105)] {
+        let plan = ladder(Protocol::Tcp, &[1, 1], connections(capacity));
+        let world = World::cold(Controller::new(Pace::default()), key(Protocol::Tcp), plan);
+        assert_eq!(world.limits(address(0, 0)).upper, ceiling);
+    }
 }
 
 #[test]
@@ -181,7 +185,12 @@ fn a_virtual_server_without_capacity_is_left_alone() {
 
 #[test]
 fn an_endpoint_of_the_last_rank_over_its_budget_is_the_last_resort_while_others_have_room() {
-    let mut world = tcp(&[1, 2], 10);
+    let mut plan = ladder(Protocol::Tcp, &[1, 2], connections(10));
+    for real in plan.reals.iter_mut().filter(|real| real.rank == 1) {
+        // Too little to tell budgets apart.
+        real.weight = 8;
+    }
+    let mut world = World::warm(Controller::new(Pace::default()), key(Protocol::Tcp), plan);
     let far = address(1, 0);
     world.dest(far).expect("far").count.active = 10;
     world.tick();
@@ -202,29 +211,63 @@ fn an_endpoint_of_the_last_rank_over_its_budget_is_the_last_resort_while_others_
 }
 
 #[test]
-fn a_rank_is_saturated_after_two_ticks_and_recovers_after_three() {
-    let mut world = tcp(&[1, 1], 20);
-    let near = address(0, 0);
-    let mut states = Vec::new();
-    for active in [20, 20, 16, 15, 16, 15, 15, 15] {
-        world.dest(near).expect("near").count.active = active;
-        world.now += SECOND;
-        world.tick();
-        let standing = world.standing();
-        states.push((standing.ranks[0].state, standing.spilling));
+fn the_last_rank_fills_evenly_by_budgets_however_much_comes_between_two_ticks() {
+    let mut world = tcp(&[1, 3], 10);
+    let budgets = [
+        (address(1, 0), 8.0),
+        (address(1, 1), 2.0),
+        (address(1, 2), 0.0),
+    ];
+    let budgets = Budgets {
+        of: budgets.into_iter().chain([(address(0, 0), 1.0)]).collect(),
+    };
+    world
+        .controller
+        .share(&world.key, &budgets, world.now, world.now);
+    world.tick();
+    for _ in 0..21 {
+        world.connect(LONG);
     }
+    assert_eq!(world.got(1), [16, 4, 0]);
+    assert_eq!(world.refused, 0);
+}
+
+#[test]
+fn a_rank_is_saturated_after_a_second_and_recovers_after_ten_however_often_it_is_looked_at() {
     let (serving, saturated, recovering) = (
         (RankState::Serving, false),
         (RankState::Saturated, true),
         (RankState::Recovering, true),
     );
-    assert_eq!(
-        states,
-        [
-            serving, saturated, saturated, recovering, saturated, recovering, recovering, serving
-        ]
-    );
-    assert_eq!(world.standing().saturated, 6 * SECOND);
+    for ticks in [1, 10] {
+        let mut world = tcp(&[1, 1], 20);
+        let near = address(0, 0);
+        let mut states = Vec::new();
+        let loads = [
+            (20, 1),
+            (20, 1),
+            (15, 6),
+            (16, 1),
+            (15, 5),
+            (15, 2),
+            (15, 5),
+        ];
+        for (active, seconds) in loads {
+            world.dest(near).expect("near").count.active = active;
+            for _ in 0..ticks * seconds {
+                world.now += SECOND / ticks;
+                world.tick();
+            }
+            let standing = world.standing();
+            states.push((standing.ranks[0].state, standing.spilling));
+        }
+        assert_eq!(
+            states[1..],
+            [
+                saturated, recovering, saturated, saturated, recovering, serving
+            ]
+        );
+    }
 }
 
 #[test]

@@ -5,9 +5,6 @@ use super::hosts::short_hash;
 use super::{Hosts, Place, Pod, Report, in_order, pods_in_order};
 use crate::capacity::Budgets;
 
-/// What a node may have beyond its part where a pod is used up, since reports lag.
-pub const HEAD_ROOM: f64 = 1.1;
-
 /// All that a node must know of the others' demand for a virtual server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
@@ -183,7 +180,7 @@ impl Summary {
                     Some(_) => 0.5 * share,
                     None => share,
                 };
-            let budget = (mine * HEAD_ROOM).max(mine + unwanted).min(capacity);
+            let budget = (mine + unwanted).min(capacity);
             budgets.insert(pod.address(), budget);
         }
         budgets.into()

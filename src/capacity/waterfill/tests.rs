@@ -7,7 +7,6 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::number::float;
-use super::summary::HEAD_ROOM;
 use super::*;
 
 /// The water-fill in one go, by everybody's demand and every pod: what it means.
@@ -22,7 +21,7 @@ fn in_one_go(reports: &[Report], pods: &[Pod], node: &str) -> Budgets {
         .pods
         .iter()
         .map(|pod| {
-            let part = (pod.mine * HEAD_ROOM).max(pod.mine + pod.spare);
+            let part = pod.mine + pod.spare;
             (pod.pod.address(), part.min(capacity(pod.pod)))
         })
         .collect::<BTreeMap<_, _>>()
@@ -359,7 +358,7 @@ fn the_example_of_the_manual_is_right() {
             ..pod(number, None, capacity)
         })
         .collect();
-    let wanted = [[100.0, 44.0, 23.1], [0.0, 22.0, 5.4], [0.0, 0.0, 71.6]];
+    let wanted = [[100.0, 40.0, 23.1], [0.0, 20.0, 5.4], [0.0, 0.0, 71.6]];
     for (own, wanted) in reports.iter().zip(wanted) {
         let parts = water_fill(&reports, &pods, &own.node).of;
         for (pod, wanted) in pods.iter().zip(wanted) {
