@@ -1,21 +1,25 @@
 //! The service of the story, and what happens to it.
 
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use crate::traffic::Protocol;
 use crate::traffic::load::Tier;
 use crate::world::objects::{Port, Service};
-use crate::world::{Cluster, ECHO_PORT, Pod, World};
+use crate::world::{Cluster, ECHO_PORT, Place, Pod, World};
 
 /// Connections that each pod is said to take. There are two pods at each level.
 pub(super) const CAPACITY: usize = 10;
 
 /// When the near pods are taken out of the service, killed, and replaced.
 const LEAVE: Duration = Duration::from_secs(26);
-const KILL: Duration = Duration::from_secs(28);
+const KILL: Duration = Duration::from_secs(31);
 const REPLACE: Duration = Duration::from_secs(41);
+
+/// How long the agent may take to hear of the service, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The service `shop`: two pods on the client's node, two elsewhere in its cluster, and two in the
 /// other cluster.
@@ -42,14 +46,28 @@ impl<'a> Shop<'a> {
         let elsewhere = pods(world, "west-1", "shop")?;
         east.publish_import(&east.import(&service), "west", &elsewhere)?;
         east.publish(&service, near.iter().chain(&rest))?;
-        Ok(Self {
+        let shop = Self {
             service,
             east,
             world,
             near,
             rest,
             elsewhere,
-        })
+        };
+        shop.until_open()?;
+        Ok(shop)
+    }
+
+    /// Waits until the client's node knows of the service.
+    fn until_open(&self) -> Result<()> {
+        let client = self.world.node("east-1")?;
+        let begin = Instant::now();
+        let ask = || client.spread(self.service.v4(80), Protocol::Tcp, 1, 1);
+        while ask()?.failed() > 0 {
+            let waited = begin.elapsed();
+            ensure!(waited < PATIENCE, "nobody serves `shop` after {waited:?}");
+        }
+        Ok(())
     }
 
     /// The levels, as the picture shows them.
