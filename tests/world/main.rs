@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         "world",
         lab::tests![
             network::two_clusters_start_in_seconds_and_leave_nothing_behind,
+            network::a_name_that_is_taken_goes_to_the_newer,
             network::every_node_reaches_every_pod_by_both_families,
             network::the_outside_client_reaches_nodes_but_no_pods,
             network::an_announced_address_reaches_its_node,

@@ -24,6 +24,17 @@ pub fn two_clusters_start_in_seconds_and_leave_nothing_behind() -> Result<()> {
     Ok(())
 }
 
+/// As after a test that hangs: what it started lives on, and the next one wants the same names.
+pub fn a_name_that_is_taken_goes_to_the_newer() -> Result<()> {
+    let older = World::start(&Topology::one_node())?;
+    let newer = World::start(&Topology::one_node())?;
+    let pod = newer.node("east-1")?.pod("echo")?;
+    let answer = newer.node("east-1")?.ask_udp(pod.v4(), None)?;
+    ensure!(answer.answered_by == pod.name, "{answer}");
+    drop(older);
+    Ok(())
+}
+
 pub fn every_node_reaches_every_pod_by_both_families() -> Result<()> {
     let world = World::start(&Topology::two_clusters())?;
     let pods = NODES

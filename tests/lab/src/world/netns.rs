@@ -32,8 +32,9 @@ impl Netns {
         let name = Path::new(NAMES).join(name);
         let file = on_thread(|| {
             unshare(CloneFlags::CLONE_NEWNET)?;
-            File::create(&name)?;
+            // While another namespace has the name, it is no file that could be made anew.
             let _ = umount2(&name, MntFlags::MNT_DETACH);
+            File::create(&name)?;
             mount(
                 Some(OWN),
                 &name,
