@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use tracing::{debug, info};
@@ -15,10 +15,10 @@ use super::reporter::Reporter;
 use super::routes;
 use crate::capacity::{Controller, Key};
 use crate::kernel::mark::Mark;
-use crate::model::{EndpointSlice, Node, ServiceId};
+use crate::model::{EndpointSlice, Family, Node, Scheduler, ServiceId, Tuning, Weights};
 use crate::plan::{Here, ServicePlan, plan, words};
 use crate::serve::routes::PortRoutes;
-use crate::serve::{Ask, Knows};
+use crate::serve::{Ask, Check, Knows};
 use crate::snapshot::Snapshot;
 use crate::sync::{Platform, Sent, Syncer};
 use crate::watch::Event;
@@ -26,6 +26,10 @@ use crate::watch::Event;
 /// How many Services are planned and programmed in one go. Bounds the memory of a first sync, and
 /// lets the first Services go live long before the last.
 const ROUND: usize = 256;
+
+/// How many times are kept while the kernel takes nothing: beyond that, what is measured says
+/// enough.
+const MOST_TIMES: usize = 10_000;
 
 /// What the core has to say to those who ask how it is doing.
 pub trait Observer {
@@ -40,6 +44,11 @@ pub trait Observer {
     fn paced(&self, _controller: &Controller) {}
     /// The cluster has so many agents.
     fn agents(&self, _agents: u32) {}
+    /// The kernel now serves what happened at these times, each in a family.
+    fn programmed(&self, _since: &[(Family, SystemTime)]) {}
+    /// A Service has been looked at: this is to be said at its health-check node port, if it has
+    /// one.
+    fn checked(&self, _service: &ServiceId, _check: Option<Check>) {}
     /// This agent's own Node is known to be like this.
     fn node(&self, node: &Node);
 }
@@ -63,11 +72,23 @@ pub struct Report {
     pub sent: Sent,
 }
 
+/// What is true of Services that do not say otherwise, on Nodes that do not.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// The weight of each level.
+    pub weights: Weights,
+    /// How IPVS picks a real server.
+    pub scheduler: Scheduler,
+    /// All else.
+    pub tuning: Tuning,
+}
+
 /// What arrives in the inbox.
 #[derive(Debug)]
 enum Message {
     Event(Event),
     Ask(Ask),
+    Defaults(Box<Defaults>),
     /// Wakes the core, which looks whether it is to stop.
     Stop,
 }
@@ -111,6 +132,11 @@ impl Feed {
     /// Asks the core something. After a stop there is no answer: the way back is closed.
     pub fn ask(&self, ask: Ask) {
         let _ = self.messages.send(Message::Ask(ask));
+    }
+
+    /// Other defaults are true from now on.
+    pub fn defaults(&self, defaults: Defaults) {
+        let _ = self.messages.send(Message::Defaults(Box::new(defaults)));
     }
 
     /// Asks the core to end when it has finished the round it is in.
@@ -168,6 +194,8 @@ pub struct Core<P, O> {
     observer: O,
     /// Since when events wait to be in the kernel.
     queued: Option<Instant>,
+    /// When what waits to be in the kernel happened, as far as that is known.
+    since: Vec<(Family, SystemTime)>,
     /// Whether what a previous run left has been removed.
     swept: bool,
     /// Whether there has been a complete sync.
@@ -186,6 +214,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
             here,
             observer,
             queued: None,
+            since: Vec::new(),
             swept: false,
             complete: false,
         }
@@ -217,6 +246,13 @@ impl<P: Platform, O: Observer> Core<P, O> {
                     any = true;
                     self.observer.arrived(&event);
                     self.take(event);
+                }
+                Message::Defaults(defaults) => {
+                    any = true;
+                    self.here.weights = defaults.weights;
+                    self.here.scheduler = defaults.scheduler;
+                    self.here.defaults = defaults.tuning;
+                    self.snapshot.touch_all();
                 }
                 Message::Ask(ask) => asked.push(ask),
                 Message::Stop => {}
@@ -259,6 +295,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
 
     fn sync(&mut self, inbox: &Inbox) {
         let mut touched = self.snapshot.take_touched();
+        if self.since.len() < MOST_TIMES {
+            self.since.extend(self.snapshot.take_since());
+        }
         touched.append(&mut self.syncer.tick(Instant::now()));
         let planned = touched.len();
         if let Some(reporter) = &mut self.reporter
@@ -301,6 +340,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
         if !stuck && let Some(elapsed) = waited {
             debug!(planned, failing, ?elapsed, "synced");
             self.queued = None;
+            self.observer.programmed(&std::mem::take(&mut self.since));
         }
     }
 
@@ -315,6 +355,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
             let mut plans = Vec::with_capacity(round.len());
             for id in round {
                 let slices = self.snapshot.slices(id);
+                let service = self.snapshot.service(id);
+                let check = service.and_then(|it| Check::of(it, &slices, &self.here.node));
+                self.observer.checked(id, check);
                 let mut plan = self.plan(id, &slices);
                 if let Some(reporter) = &mut self.reporter {
                     reporter.planned(id, &plan, &slices);

@@ -6,9 +6,9 @@ use std::time::{Instant, SystemTime};
 use super::bulletin::Bulletin;
 use super::core::{Observer, Report};
 use crate::capacity::Controller;
-use crate::model::{Family, Node};
+use crate::model::{Family, Node, ServiceId};
 use crate::serve::events::Teller;
-use crate::serve::{Health, Metrics};
+use crate::serve::{Check, Checks, Health, Metrics};
 use crate::sync::Sent;
 use crate::watch::{Change, Event};
 
@@ -19,17 +19,26 @@ pub struct Status {
     metrics: Arc<Metrics>,
     /// What the counters include already.
     counted: Mutex<Sent>,
+    checks: Arc<Checks>,
+    started: SystemTime,
     teller: Teller,
     bulletin: Mutex<Bulletin>,
 }
 
 impl Status {
     /// Nothing has happened yet.
-    pub fn new(health: Arc<Health>, metrics: Arc<Metrics>, teller: Teller) -> Self {
+    pub fn new(
+        health: Arc<Health>,
+        checks: Arc<Checks>,
+        metrics: Arc<Metrics>,
+        teller: Teller,
+    ) -> Self {
         Self {
             health,
+            checks,
             metrics,
             counted: Mutex::default(),
+            started: SystemTime::now(),
             teller,
             bulletin: Mutex::default(),
         }
@@ -45,6 +54,7 @@ impl Status {
         for _ in before.shared_failed..sent.shared_failed {
             self.metrics.kernel_error("shared");
         }
+        self.metrics.forgotten(before.forgotten, sent.forgotten);
     }
 }
 
@@ -97,6 +107,19 @@ impl Observer for Status {
         self.teller.nodes(agents);
     }
 
+    fn programmed(&self, since: &[(Family, SystemTime)]) {
+        let now = SystemTime::now();
+        // What happened before had been waiting for an agent, not for the kernel.
+        for (family, since) in since.iter().filter(|(_, since)| *since >= self.started) {
+            let took = now.duration_since(*since).unwrap_or_default();
+            self.metrics.programmed(*family, took);
+        }
+    }
+
+    fn checked(&self, service: &ServiceId, check: Option<Check>) {
+        self.checks.set(service, check);
+    }
+
     fn node(&self, node: &Node) {
         self.health.node_eligible(node.eligible);
     }
@@ -107,7 +130,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::ServiceId;
 
     /// After it no change may wait any longer.
     const NO_PATIENCE: Duration = Duration::ZERO;
@@ -119,6 +141,7 @@ mod tests {
         health.node_eligible(true);
         let status = Status::new(
             health.clone(),
+            Arc::new(Checks::new(health.clone())),
             metrics.clone(),
             Teller::new(metrics.clone()).0,
         );

@@ -6,10 +6,14 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::num::NonZeroU16;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use spillway::kernel::conntrack::{Client, Flow, Stale, Target};
 use spillway::model::Family;
+
+/// The source port of the next flow.
+static NEXT: AtomicU16 = AtomicU16::new(4000);
 
 const VIP: &str = "10.96.0.10";
 const VIP6: &str = "fd00:96::a";
@@ -122,7 +126,7 @@ fn insert(protocol: &str, to: &str, port: u16, pod: &str, pod_port: u16) -> Resu
         "10.1.9.9"
     };
     // A source port of its own for each, or the kernel takes them for one flow.
-    let from = 4000 + u16::from(pod.bytes().last().unwrap_or_default());
+    let from = NEXT.fetch_add(1, Ordering::Relaxed);
     let mut line = format!(
         "-I -p {protocol} --timeout 600 -s {client} -d {to} --sport {from} --dport {port} \
          -r {pod} -q {client} --reply-port-src {pod_port} --reply-port-dst {from}"

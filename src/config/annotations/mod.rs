@@ -160,16 +160,16 @@ impl Bearer {
         match self {
             Self::Service => {
                 "a Service can have routing, weights, levels, capacity, remote, scheduler, shed, \
-                 affinity-yield and global"
+                 affinity-yield, drain-back and global"
             }
             Self::Import => {
                 "a ServiceImport can have routing, weights, levels, capacity, remote, scheduler, \
-                 shed and affinity-yield"
+                 shed, affinity-yield and drain-back"
             }
             Self::Slice => "an EndpointSlice can have capacity and reach",
             Self::Node => {
                 "a Node can have routing, weights, levels, capacity, remote, scheduler, shed, \
-                 affinity-yield, capacity-factor and drain"
+                 affinity-yield, drain-back, capacity-factor and drain"
             }
         }
     }

@@ -68,7 +68,7 @@ impl Client {
             found.clear();
             let sequence = self.socket.next_sequence();
             let mut request = Vec::new();
-            let message = listing(family, stale.port(family));
+            let message = listing(stale.port(family));
             append(&mut request, family, sequence, NLM_F_DUMP, message);
             let outcome = self.socket.dump(&request, sequence, |payload| {
                 found.extend(Flow::parse(payload).filter(|flow| stale.holds(flow)));

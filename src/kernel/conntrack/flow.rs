@@ -3,9 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
-use netlink_packet_core::{DefaultNla, NLA_F_NESTED, NLM_F_REQUEST, NetlinkMessage};
+use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED, NLM_F_REQUEST, NetlinkMessage};
 use netlink_packet_netfilter::conntrack::{
-    ConntrackAttribute, ConntrackMessage, IPTuple, ProtoTuple, Protocol, Tuple,
+    ConntrackAttribute, ConntrackMessage, ConntrackMessageType, IPTuple, ProtoTuple, Protocol,
+    Tuple,
 };
 use netlink_packet_netfilter::{NetfilterHeader, NetfilterMessage, NetfilterProtoFamily};
 
@@ -121,7 +122,7 @@ fn ends(tuple: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
 /// The request for all UDP flows of a family, or for those to one port.
 ///
 /// Kernels since 5.8 filter themselves; older ones do not know the filter and send everything.
-pub(super) fn listing(family: Family, port: Option<NonZeroU16>) -> ConntrackMessage {
+pub(super) fn listing(port: Option<NonZeroU16>) -> ConntrackMessage {
     // `enum ctattr_filter`, and the bits of its value (`CTA_FILTER_F_*`)
     const CTA_FILTER_ORIG_FLAGS: u16 = 1;
     const PROTO_NUM: u32 = 1 << 3;
@@ -135,21 +136,19 @@ pub(super) fn listing(family: Family, port: Option<NonZeroU16>) -> ConntrackMess
         proto.push(ProtoTuple::DestinationPort(port.get()));
         flags |= PROTO_DST_PORT;
     }
-    // The kernel wants an IP part even where no address counts.
-    let nowhere = match family {
-        Family::V4 => IpAddr::from([0; 4]),
-        Family::V6 => IpAddr::from([0; 16]),
-    };
-    let ip = vec![
-        IPTuple::SourceAddress(nowhere),
-        IPTuple::DestinationAddress(nowhere),
-    ];
-    let filter = [LENGTH.to_ne_bytes(), CTA_FILTER_ORIG_FLAGS.to_ne_bytes()].concat();
-    let filter = [filter, flags.to_ne_bytes().to_vec()].concat();
-    ConntrackMessage::Get(vec![
-        ConntrackAttribute::CtaTupleOrig(vec![Tuple::Ip(ip), Tuple::Proto(proto)]),
-        ConntrackAttribute::Other(DefaultNla::new(CTA_FILTER | NLA_F_NESTED, filter)),
-    ])
+    let proto = [Tuple::Proto(proto)];
+    let mut tuple = vec![0; proto.as_slice().buffer_len()];
+    proto.as_slice().emit(&mut tuple);
+    let header = [LENGTH.to_ne_bytes(), CTA_FILTER_ORIG_FLAGS.to_ne_bytes()].concat();
+    let filter = [header, flags.to_ne_bytes().to_vec()].concat();
+    // Not `ConntrackMessage::Get`: it would lose the flag that the kernel wants on the filter.
+    ConntrackMessage::Other {
+        message_type: ConntrackMessageType::Get.into(),
+        attributes: vec![
+            DefaultNla::new(CTA_TUPLE_ORIG | NLA_F_NESTED, tuple),
+            DefaultNla::new(CTA_FILTER | NLA_F_NESTED, filter),
+        ],
+    }
 }
 
 /// Appends a request.
