@@ -11,6 +11,7 @@
 
 mod bulletin;
 mod core;
+mod inbox;
 mod pace;
 mod prepare;
 mod reload;
@@ -35,7 +36,8 @@ use crate::serve::events::{Happening, Reason, Subject, Teller, Told, Writer};
 use crate::serve::{self, Checks, Health, Local, Metrics};
 use crate::sync::{Linux, Syncer};
 use crate::watch;
-pub use core::{Core, Defaults, Feed, Inbox, Observer, Report};
+pub use core::{Core, Observer, Report};
+pub use inbox::{Defaults, Feed, Inbox};
 pub use pace::Pacer;
 use reload::Current;
 pub use reload::Source;

@@ -9,7 +9,7 @@ use crate::capacity::Controller;
 use crate::model::{Family, Node, ServiceId};
 use crate::serve::events::Teller;
 use crate::serve::{Check, Checks, Health, Metrics};
-use crate::sync::Sent;
+use crate::sync::{Forgotten, Sent};
 use crate::watch::{Change, Event};
 
 /// Tells health and metrics.
@@ -19,6 +19,7 @@ pub struct Status {
     metrics: Arc<Metrics>,
     /// What the counters include already.
     counted: Mutex<Sent>,
+    forgotten: Mutex<Forgotten>,
     checks: Arc<Checks>,
     started: SystemTime,
     teller: Teller,
@@ -38,10 +39,20 @@ impl Status {
             checks,
             metrics,
             counted: Mutex::default(),
+            forgotten: Mutex::default(),
             started: SystemTime::now(),
             teller,
             bulletin: Mutex::default(),
         }
+    }
+
+    fn forgot(&self, forgotten: Forgotten) {
+        let mut before = self
+            .forgotten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.metrics.forgotten(*before, forgotten);
+        *before = forgotten;
     }
 
     fn count(&self, sent: Sent) {
@@ -54,7 +65,6 @@ impl Status {
         for _ in before.shared_failed..sent.shared_failed {
             self.metrics.kernel_error("shared");
         }
-        self.metrics.forgotten(before.forgotten, sent.forgotten);
     }
 }
 
@@ -81,6 +91,7 @@ impl Observer for Status {
         self.metrics.cluster(report.services, report.endpoints);
         self.metrics.failing(report.failing);
         self.count(report.sent);
+        self.forgot(report.forgotten);
         if !report.synced {
             // What a retry left undone waits like a change that has just come.
             for family in Family::ALL {
@@ -165,6 +176,7 @@ mod tests {
                 shared_failed,
                 ..Sent::default()
             },
+            forgotten: Forgotten::default(),
         }
     }
 

@@ -9,6 +9,7 @@ mod change;
 mod check;
 mod file;
 mod flags;
+mod marks;
 mod settings;
 mod timeouts;
 mod tuning;

@@ -64,6 +64,7 @@ pub struct Syncer<P> {
     retired: Vec<Mark>,
     drain: Drain,
     flows: Flows,
+    forgotten: Forgotten,
     backoff: Backoff<Retry>,
     called: Called,
     sent: Sent,
@@ -95,8 +96,6 @@ pub struct Sent {
     pub addresses: u64,
     /// Attempts to bring addresses and the table up to date that failed.
     pub shared_failed: u64,
-    /// UDP flows that the kernel was made to forget.
-    pub forgotten: Forgotten,
 }
 
 impl<P: Platform> Syncer<P> {
@@ -125,6 +124,7 @@ impl<P: Platform> Syncer<P> {
             retired: Vec::new(),
             drain: Drain::new(drain),
             flows: Flows::default(),
+            forgotten: Forgotten::default(),
             backoff: Backoff::default(),
             called: Called::default(),
             sent: Sent::default(),
@@ -212,6 +212,11 @@ impl<P: Platform> Syncer<P> {
         self.sent
     }
 
+    /// UDP flows that the kernel was made to forget since the start.
+    pub fn forgotten(&self) -> Forgotten {
+        self.forgotten
+    }
+
     /// How many Services and shared things wait to be tried again.
     pub fn failing(&self) -> usize {
         self.backoff.len()
@@ -258,7 +263,7 @@ impl<P: Platform> Syncer<P> {
         if !stale.is_empty() {
             let start = Instant::now();
             match self.platform.forget(&stale) {
-                Ok(flows) => self.sent.forgotten.add(&flows, start.elapsed()),
+                Ok(flows) => self.forgotten.add(&flows, start.elapsed()),
                 Err(trouble) => {
                     warn!(error = %trouble, "UDP flows may still go where they did, trying again");
                     self.backoff.failed(Retry::Flows, now);

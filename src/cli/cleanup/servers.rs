@@ -1,5 +1,5 @@
-//! Virtual servers that kube-proxy's mode ipvs left. It finds them by address and has no mark on
-//! them, so they are told by where they are.
+//! Taking virtual servers out, at once or when they have no connection left; and which of them
+//! kube-proxy's mode ipvs made. It has no mark on them, so they are told by where they are.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use ipnet::IpNet;
 use nix::ifaddrs::getifaddrs;
 
-use crate::kernel::ipvs::{Client, Command, Destination, ServiceKey};
+use crate::kernel::ipvs::{Client, Command, Destination, DestinationEntry, ServiceKey};
 use crate::kernel::link;
 
 /// The node ports of a cluster whose API server does not say otherwise
@@ -51,7 +51,7 @@ impl Addresses {
 
     /// Whether a virtual server is kube-proxy's: at an address of its link, or at a node port of
     /// an address of this node.
-    fn is_kube_proxys(&self, key: &ServiceKey, exclude: &[IpNet]) -> bool {
+    pub fn is_kube_proxys(&self, key: &ServiceKey, exclude: &[IpNet]) -> bool {
         match key {
             ServiceKey::Mark { .. } => false,
             ServiceKey::Address { ip, port, .. } => {
@@ -63,15 +63,15 @@ impl Addresses {
     }
 }
 
-/// Removes kube-proxy's virtual servers, and returns how many there were. They get no new
+/// Removes the virtual servers that are `chosen`, and returns how many there were. They get no new
 /// connections from now on, and those that they have may take as long as `patience` to end.
-pub fn remove(addresses: &Addresses, exclude: &[IpNet], patience: Duration) -> Result<usize> {
+pub fn remove(chosen: impl Fn(&ServiceKey) -> bool, patience: Duration) -> Result<usize> {
     let mut ipvs = Client::connect()?;
     let mut left: Vec<ServiceKey> = ipvs
         .services()?
         .iter()
         .map(|entry| entry.service.key)
-        .filter(|key| addresses.is_kube_proxys(key, exclude))
+        .filter(chosen)
         .collect();
     let count = left.len();
     if !patience.is_zero() {
@@ -83,7 +83,7 @@ pub fn remove(addresses: &Addresses, exclude: &[IpNet], patience: Duration) -> R
         let mut idle = Vec::new();
         let mut busy = Vec::new();
         for key in left {
-            let serves = |it: &crate::kernel::ipvs::DestinationEntry| it.active + it.inactive > 0;
+            let serves = |it: &DestinationEntry| it.active > 0 || it.inactive > 0;
             if !over && ipvs.destinations(&key)?.iter().any(serves) {
                 busy.push(key);
             } else {
@@ -91,7 +91,7 @@ pub fn remove(addresses: &Addresses, exclude: &[IpNet], patience: Duration) -> R
             }
         }
         ipvs.submit(&idle)
-            .context("kube-proxy's virtual servers cannot be removed")?;
+            .context("virtual servers cannot be removed")?;
         left = busy;
         if !left.is_empty() {
             sleep(LOOK);
@@ -114,7 +114,7 @@ fn quiesce(ipvs: &mut Client, services: &[ServiceKey]) -> Result<()> {
         }
     }
     ipvs.submit(&commands)
-        .context("kube-proxy's real servers cannot be kept from new connections")
+        .context("real servers cannot be kept from new connections")
 }
 
 #[cfg(test)]

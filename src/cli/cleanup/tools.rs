@@ -24,9 +24,12 @@ const TABLES: [[&str; 2]; 2] = [["ip", "kube-proxy"], ["ip6", "kube-proxy"]];
 pub fn remove() -> Result<Vec<String>> {
     let mut done = Vec::new();
     for name in IPTABLES {
-        let Some(saved) = output(&format!("{name}-save"), &[])? else {
-            continue;
-        };
+        // A kernel without these tables has nothing in them.
+        let saved = output(&format!("{name}-save"), &[]).unwrap_or_else(|error| {
+            eprintln!("spillway: passed over: {error:#}");
+            None
+        });
+        let Some(saved) = saved else { continue };
         if let Some(script) = iptables::removal(&saved) {
             let restore = format!("{name}-restore");
             // It waits for whoever holds the lock, as kube-proxy does.

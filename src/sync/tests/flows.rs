@@ -58,7 +58,7 @@ fn flows_to_an_endpoint_that_goes_are_forgotten_and_the_others_stay() {
         ["10.1.3.5:8080", "10.1.3.5:8080", "10.1.1.5:8080"]
     );
     assert_eq!(bed.reads(), 1);
-    let forgotten = bed.syncer.sent().forgotten;
+    let forgotten = bed.syncer.forgotten();
     assert_eq!((forgotten.v4, forgotten.v6), (2, 0));
 }
 
