@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use spillway::model::{
     Conditions, Endpoint, EndpointSlice, Family, Protocol, Said, Service, ServiceId, ServicePort,
-    SliceId, SlicePort, Tuning,
+    Since, SliceId, SlicePort, Tuning,
 };
 use spillway::plan::Here;
 
@@ -31,6 +31,7 @@ pub fn service(number: u32) -> Service {
             node_port: None,
         }],
         affinity_seconds: None,
+        health_check_node_port: None,
         tuning: Tuning::default(),
         global: Said::Nothing,
     }
@@ -57,6 +58,7 @@ pub fn slice(number: u32, endpoints: u32) -> EndpointSlice {
         endpoints: (0..endpoints)
             .map(|place| endpoint(number * endpoints + place))
             .collect(),
+        since: Since::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use spillway::capacity;
 use spillway::model::{
     Capacity, Conditions, Endpoint, EndpointSlice, Family, Mode, Protocol, Said, Service,
-    ServiceId, ServicePort, SliceCapacity, SliceId, SlicePort, Tuning,
+    ServiceId, ServicePort, Since, SliceCapacity, SliceId, SlicePort, Tuning,
 };
 
 /// A pod's number, which its address is made of.
@@ -72,6 +72,7 @@ impl Backend {
                     node_port: None,
                 }],
                 affinity_seconds: None,
+                health_check_node_port: None,
                 tuning: Tuning {
                     routing: Said::Valid(Mode::Spill),
                     ..Tuning::default()
@@ -119,6 +120,7 @@ impl Backend {
                 port: POD_PORT,
             }],
             endpoints: mine().map(|(id, pod)| endpoint(id, pod)).collect(),
+            since: Since::default(),
         }
     }
 

@@ -2,30 +2,31 @@
 //! touched and has it programmed.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::watch;
 use tracing::{debug, info};
 
+use super::inbox::{Inbox, Message};
 use super::pace::Pacer;
 use super::reporter::Reporter;
 use super::routes;
 use crate::capacity::{Controller, Key};
 use crate::kernel::mark::Mark;
-use crate::model::{EndpointSlice, Node, ServiceId};
+use crate::model::{EndpointSlice, Family, Node, ServiceId};
 use crate::plan::{Here, ServicePlan, plan, words};
 use crate::serve::routes::PortRoutes;
-use crate::serve::{Ask, Knows};
+use crate::serve::{Check, Knows};
 use crate::snapshot::Snapshot;
-use crate::sync::{Platform, Sent, Syncer};
+use crate::sync::{Forgotten, Platform, Sent, Syncer};
 use crate::watch::Event;
 
 /// How many Services are planned and programmed in one go. Bounds the memory of a first sync, and
 /// lets the first Services go live long before the last.
 const ROUND: usize = 256;
+
+/// How many times are kept while the kernel takes nothing: beyond that, what is measured says
+/// enough.
+const MOST_TIMES: usize = 10_000;
 
 /// What the core has to say to those who ask how it is doing.
 pub trait Observer {
@@ -40,6 +41,11 @@ pub trait Observer {
     fn paced(&self, _controller: &Controller) {}
     /// The cluster has so many agents.
     fn agents(&self, _agents: u32) {}
+    /// The kernel now serves what happened at these times, each in a family.
+    fn programmed(&self, _since: &[(Family, SystemTime)]) {}
+    /// A Service has been looked at: this is to be said at its health-check node port, if it has
+    /// one.
+    fn checked(&self, _service: &ServiceId, _check: Option<Check>) {}
     /// This agent's own Node is known to be like this.
     fn node(&self, node: &Node);
 }
@@ -61,100 +67,8 @@ pub struct Report {
     pub failing: usize,
     /// What has been sent to the kernel since the start.
     pub sent: Sent,
-}
-
-/// What arrives in the inbox.
-#[derive(Debug)]
-enum Message {
-    Event(Event),
-    Ask(Ask),
-    /// Wakes the core, which looks whether it is to stop.
-    Stop,
-}
-
-/// The sending end: how the watches feed the core, how it is asked, and how it is stopped.
-#[derive(Clone, Debug)]
-pub struct Feed {
-    messages: mpsc::Sender<Message>,
-    stopping: Arc<AtomicBool>,
-    /// Closed when the inbox is gone.
-    alive: watch::Sender<()>,
-}
-
-impl Feed {
-    /// A feed, and the inbox that belongs to it.
-    pub fn new() -> (Self, Inbox) {
-        let (sender, messages) = mpsc::channel();
-        let (alive, lifeline) = watch::channel(());
-        let stopping = Arc::new(AtomicBool::new(false));
-        let inbox = Inbox {
-            messages,
-            stopping: stopping.clone(),
-            _lifeline: lifeline,
-        };
-        (
-            Self {
-                messages: sender,
-                stopping,
-                alive,
-            },
-            inbox,
-        )
-    }
-
-    /// Hands over an event. After a stop it is dropped.
-    pub fn send(&self, event: Event) {
-        // A core that has ended needs no more events.
-        let _ = self.messages.send(Message::Event(event));
-    }
-
-    /// Asks the core something. After a stop there is no answer: the way back is closed.
-    pub fn ask(&self, ask: Ask) {
-        let _ = self.messages.send(Message::Ask(ask));
-    }
-
-    /// Asks the core to end when it has finished the round it is in.
-    pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
-        let _ = self.messages.send(Message::Stop);
-    }
-
-    /// Waits until the core has ended.
-    pub async fn closed(&self) {
-        self.alive.closed().await;
-    }
-}
-
-/// The receiving end.
-#[derive(Debug)]
-pub struct Inbox {
-    messages: Receiver<Message>,
-    stopping: Arc<AtomicBool>,
-    _lifeline: watch::Receiver<()>,
-}
-
-impl Inbox {
-    fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
-    }
-
-    /// Waits for a message, at most until `deadline`; then takes all that have arrived. Several
-    /// changes of one object in a burst so become one.
-    fn receive(&self, deadline: Option<Instant>) -> Vec<Message> {
-        let first = match deadline {
-            Some(at) => self
-                .messages
-                .recv_timeout(at.saturating_duration_since(Instant::now())),
-            None => self
-                .messages
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        if matches!(first, Err(RecvTimeoutError::Disconnected)) {
-            self.stopping.store(true, Ordering::Relaxed);
-        }
-        first.into_iter().chain(self.messages.try_iter()).collect()
-    }
+    /// UDP flows that the kernel was made to forget since the start.
+    pub forgotten: Forgotten,
 }
 
 /// One node's proxy: its picture of the cluster, and its hands in the kernel.
@@ -168,6 +82,8 @@ pub struct Core<P, O> {
     observer: O,
     /// Since when events wait to be in the kernel.
     queued: Option<Instant>,
+    /// When what waits to be in the kernel happened, as far as that is known.
+    since: Vec<(Family, SystemTime)>,
     /// Whether what a previous run left has been removed.
     swept: bool,
     /// Whether there has been a complete sync.
@@ -186,6 +102,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
             here,
             observer,
             queued: None,
+            since: Vec::new(),
             swept: false,
             complete: false,
         }
@@ -217,6 +134,13 @@ impl<P: Platform, O: Observer> Core<P, O> {
                     any = true;
                     self.observer.arrived(&event);
                     self.take(event);
+                }
+                Message::Defaults(defaults) => {
+                    any = true;
+                    self.here.weights = defaults.weights;
+                    self.here.scheduler = defaults.scheduler;
+                    self.here.defaults = defaults.tuning;
+                    self.snapshot.touch_all();
                 }
                 Message::Ask(ask) => asked.push(ask),
                 Message::Stop => {}
@@ -259,6 +183,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
 
     fn sync(&mut self, inbox: &Inbox) {
         let mut touched = self.snapshot.take_touched();
+        if self.since.len() < MOST_TIMES {
+            self.since.extend(self.snapshot.take_since());
+        }
         touched.append(&mut self.syncer.tick(Instant::now()));
         let planned = touched.len();
         if let Some(reporter) = &mut self.reporter
@@ -297,10 +224,12 @@ impl<P: Platform, O: Observer> Core<P, O> {
             planned,
             failing,
             sent: self.syncer.sent(),
+            forgotten: self.syncer.forgotten(),
         });
         if !stuck && let Some(elapsed) = waited {
             debug!(planned, failing, ?elapsed, "synced");
             self.queued = None;
+            self.observer.programmed(&std::mem::take(&mut self.since));
         }
     }
 
@@ -315,6 +244,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
             let mut plans = Vec::with_capacity(round.len());
             for id in round {
                 let slices = self.snapshot.slices(id);
+                let service = self.snapshot.service(id);
+                let check = service.and_then(|it| Check::of(it, &slices, &self.here.node));
+                self.observer.checked(id, check);
                 let mut plan = self.plan(id, &slices);
                 if let Some(reporter) = &mut self.reporter {
                     reporter.planned(id, &plan, &slices);

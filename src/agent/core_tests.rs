@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
+use crate::agent::Feed;
 use crate::capacity::Pace;
 use crate::kernel::mark::MarkRange;
 use crate::model::example::*;

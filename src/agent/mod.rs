@@ -11,13 +11,15 @@
 
 mod bulletin;
 mod core;
+mod inbox;
 mod pace;
 mod prepare;
+mod reload;
 mod reporter;
 mod routes;
 mod status;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -30,22 +32,42 @@ use crate::capacity::Pace;
 use crate::config::Settings;
 use crate::plan::Here;
 use crate::reports::{self, Keys};
-use crate::serve::events::{Happening, Teller, Told, Writer};
-use crate::serve::{self, Health, Local, Metrics};
+use crate::serve::events::{Happening, Reason, Subject, Teller, Told, Writer};
+use crate::serve::{self, Checks, Health, Local, Metrics};
 use crate::sync::{Linux, Syncer};
 use crate::watch;
-pub use core::{Core, Feed, Inbox, Observer, Report};
+pub use core::{Core, Observer, Report};
+pub use inbox::{Defaults, Feed, Inbox};
 pub use pace::Pacer;
+use reload::Current;
+pub use reload::Source;
 pub use reporter::Reporter;
 use status::Status;
 
-/// Runs an agent with these settings against the API server of a kubeconfig file, or without one
+/// What others are told, each at a place of its own.
+struct Served {
+    health: Arc<Health>,
+    checks: Arc<Checks>,
+    metrics: Arc<Metrics>,
+    teller: Teller,
+}
+
+/// Sets up the node as far as that needs more rights than the agent itself: sysctls and time-outs.
+///
+/// # Errors
+/// If the kernel lacks something.
+pub fn init(settings: &Settings) -> anyhow::Result<()> {
+    prepare::node(settings)?;
+    prepare::timeouts(settings)
+}
+
+/// Runs an agent with these settings against the API server of its kubeconfig file, or without one
 /// against that of the pod's cluster, until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// If the kernel lacks something, or there is no way to reach an API server. An API server that
 /// does not answer is no error: it is asked again for ever.
-pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
+pub fn run(settings: &Settings, source: &Source) -> anyhow::Result<()> {
     prepare::node(settings)?;
     let platform = Linux::open(prepare::base(settings)).map_err(|trouble| anyhow!(trouble))?;
     prepare::timeouts(settings)?;
@@ -56,7 +78,18 @@ pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()>
     let health = Arc::new(Health::default());
     let metrics = Arc::new(Metrics::default());
     let (teller, told) = Teller::new(metrics.clone());
-    let status = Status::new(health.clone(), metrics.clone(), teller.clone());
+    let served = Served {
+        checks: Arc::new(Checks::new(health.clone())),
+        health,
+        metrics,
+        teller,
+    };
+    let status = Status::new(
+        served.health.clone(),
+        served.checks.clone(),
+        served.metrics.clone(),
+        served.teller.clone(),
+    );
     let here = Here {
         node: settings.node.as_str().into(),
         weights: settings.weights,
@@ -84,15 +117,7 @@ pub fn run(settings: &Settings, kubeconfig: Option<&Path>) -> anyhow::Result<()>
                 .run(&inbox);
         })
         .context("the core thread cannot be started")?;
-    let ended = serve_and_watch(
-        settings,
-        kubeconfig,
-        &feed,
-        exchange,
-        (teller, told),
-        &health,
-        &metrics,
-    );
+    let ended = serve_and_watch(settings, source, &feed, exchange, &served, told);
     feed.stop();
     let panicked = core.join().is_err();
     if panicked {
@@ -124,21 +149,43 @@ fn reports(settings: &Settings) -> anyhow::Result<Option<(Reporter, impl Future<
 #[tokio::main(flavor = "current_thread")]
 async fn serve_and_watch(
     settings: &Settings,
-    kubeconfig: Option<&Path>,
+    source: &Source,
     feed: &Feed,
     exchange: Option<impl Future<Output = ()>>,
-    (teller, told): (Teller, Told),
-    health: &Arc<Health>,
-    metrics: &Arc<Metrics>,
+    served: &Served,
+    told: Told,
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
     let local = local(settings.socket.as_deref())?;
-    let client = watch::client(kubeconfig).await.context("no API server")?;
+    let Served {
+        health,
+        checks,
+        metrics,
+        teller,
+    } = served;
+    let current = Current::new(settings.clone());
+    let client = watch::client(kubeconfig(settings, source))
+        .await
+        .context("no API server")?;
     info!(node = settings.node, "watching");
 
     let events = Writer::new(client.clone(), &settings.node, metrics.clone()).run(told);
+    let tell = |reason, port: &str, note: String| {
+        teller.tell(Happening {
+            subject: Subject::node(&settings.node),
+            port: port.to_owned(),
+            reason,
+            note,
+        });
+    };
+    tell(
+        Reason::Starting,
+        "",
+        "the service proxy has started".to_owned(),
+    );
     let problems = metrics.clone();
+    let problem_teller = teller.clone();
     let watches = watch::run(
         client,
         &settings.node,
@@ -146,7 +193,7 @@ async fn serve_and_watch(
         move |problem| {
             problems.problem(problem.kind);
             if let Some(happening) = Happening::of(problem) {
-                teller.tell(happening);
+                problem_teller.tell(happening);
             }
         },
     );
@@ -162,17 +209,38 @@ async fn serve_and_watch(
     let hard = settings.bind_hard_fail;
     let probed = async {
         match settings.healthz {
-            Some(at) => serve::healthz(at, hard, health.clone(), metrics.clone())
-                .await
-                .context("healthz"),
+            Some(at) => serve::healthz(
+                at,
+                hard,
+                |error: &io::Error| {
+                    let reason = Reason::FailedToStartProxierHealthcheck;
+                    tell(reason, "healthz", format!("cannot listen on {at}: {error}"));
+                },
+                health.clone(),
+                metrics.clone(),
+            )
+            .await
+            .context("healthz"),
             None => std::future::pending().await,
         }
     };
     let scraped = async {
         match settings.metrics {
-            Some(at) => serve::metrics(at, hard, metrics.clone())
-                .await
-                .context("metrics"),
+            Some(at) => serve::metrics(
+                at,
+                hard,
+                |error: &io::Error| {
+                    let reason = Reason::FailedToStartMetricServer;
+                    tell(reason, "metrics", format!("cannot listen on {at}: {error}"));
+                },
+                metrics.clone(),
+                {
+                    let current = current.clone();
+                    move || current.get().written()
+                },
+            )
+            .await
+            .context("metrics"),
             None => std::future::pending().await,
         }
     };
@@ -182,7 +250,19 @@ async fn serve_and_watch(
         }
         std::future::pending::<()>().await;
     };
+    let followed = reload::follow(source, &current, |new| {
+        feed.defaults(Defaults {
+            weights: new.weights,
+            scheduler: new.scheduler,
+            tuning: new.defaults.clone(),
+        });
+        if let Err(error) = init(&new) {
+            warn!("not all of the new configuration has taken effect: {error:#}");
+        }
+    });
     tokio::select! {
+        () = followed => Err(anyhow!("nobody looks after the configuration file")),
+        () = checks.clone().serve(teller.clone()) => Err(anyhow!("the health checks have ended")),
         () = exchanged => Ok(()),
         () = watches => Err(anyhow!("the watches have ended")),
         () = events => Err(anyhow!("the writer of Events has ended")),
@@ -199,6 +279,22 @@ async fn serve_and_watch(
         }
         () = feed.closed() => Err(anyhow!("the core thread has ended")),
     }
+}
+
+/// The kubeconfig file: that of the command line, or that of the configuration file. Where that one
+/// does not exist, as in a pod that has kube-proxy's file without its mounts, the pod's own account
+/// has to do.
+fn kubeconfig<'a>(settings: &'a Settings, source: &'a Source) -> Option<&'a Path> {
+    if let Some(path) = &source.kubeconfig {
+        return Some(path);
+    }
+    let path = settings.kubeconfig.as_deref()?;
+    if path.exists() {
+        return Some(path);
+    }
+    let path = path.display();
+    warn!("clientConnection.kubeconfig: there is no {path}; the pod's service account is used");
+    None
 }
 
 /// Takes the local socket. Only another agent there is a reason not to run: connections matter more

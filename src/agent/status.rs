@@ -6,10 +6,10 @@ use std::time::{Instant, SystemTime};
 use super::bulletin::Bulletin;
 use super::core::{Observer, Report};
 use crate::capacity::Controller;
-use crate::model::{Family, Node};
+use crate::model::{Family, Node, ServiceId};
 use crate::serve::events::Teller;
-use crate::serve::{Health, Metrics};
-use crate::sync::Sent;
+use crate::serve::{Check, Checks, Health, Metrics};
+use crate::sync::{Forgotten, Sent};
 use crate::watch::{Change, Event};
 
 /// Tells health and metrics.
@@ -19,20 +19,40 @@ pub struct Status {
     metrics: Arc<Metrics>,
     /// What the counters include already.
     counted: Mutex<Sent>,
+    forgotten: Mutex<Forgotten>,
+    checks: Arc<Checks>,
+    started: SystemTime,
     teller: Teller,
     bulletin: Mutex<Bulletin>,
 }
 
 impl Status {
     /// Nothing has happened yet.
-    pub fn new(health: Arc<Health>, metrics: Arc<Metrics>, teller: Teller) -> Self {
+    pub fn new(
+        health: Arc<Health>,
+        checks: Arc<Checks>,
+        metrics: Arc<Metrics>,
+        teller: Teller,
+    ) -> Self {
         Self {
             health,
+            checks,
             metrics,
             counted: Mutex::default(),
+            forgotten: Mutex::default(),
+            started: SystemTime::now(),
             teller,
             bulletin: Mutex::default(),
         }
+    }
+
+    fn forgot(&self, forgotten: Forgotten) {
+        let mut before = self
+            .forgotten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.metrics.forgotten(*before, forgotten);
+        *before = forgotten;
     }
 
     fn count(&self, sent: Sent) {
@@ -71,6 +91,7 @@ impl Observer for Status {
         self.metrics.cluster(report.services, report.endpoints);
         self.metrics.failing(report.failing);
         self.count(report.sent);
+        self.forgot(report.forgotten);
         if !report.synced {
             // What a retry left undone waits like a change that has just come.
             for family in Family::ALL {
@@ -97,6 +118,19 @@ impl Observer for Status {
         self.teller.nodes(agents);
     }
 
+    fn programmed(&self, since: &[(Family, SystemTime)]) {
+        let now = SystemTime::now();
+        // What happened before had been waiting for an agent, not for the kernel.
+        for (family, since) in since.iter().filter(|(_, since)| *since >= self.started) {
+            let took = now.duration_since(*since).unwrap_or_default();
+            self.metrics.programmed(*family, took);
+        }
+    }
+
+    fn checked(&self, service: &ServiceId, check: Option<Check>) {
+        self.checks.set(service, check);
+    }
+
     fn node(&self, node: &Node) {
         self.health.node_eligible(node.eligible);
     }
@@ -107,7 +141,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::ServiceId;
 
     /// After it no change may wait any longer.
     const NO_PATIENCE: Duration = Duration::ZERO;
@@ -119,6 +152,7 @@ mod tests {
         health.node_eligible(true);
         let status = Status::new(
             health.clone(),
+            Arc::new(Checks::new(health.clone())),
             metrics.clone(),
             Teller::new(metrics.clone()).0,
         );
@@ -142,6 +176,7 @@ mod tests {
                 shared_failed,
                 ..Sent::default()
             },
+            forgotten: Forgotten::default(),
         }
     }
 

@@ -5,7 +5,8 @@ use clap::ValueEnum;
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-use crate::agent;
+use super::cleanup;
+use crate::agent::{self, Source};
 use crate::config::{self, Overrides};
 
 const EXAMPLE: &str = "\
@@ -42,6 +43,18 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 
+    /// Write the configuration in effect to a file, and end.
+    #[arg(long, value_name = "FILE")]
+    write_config_to: Option<PathBuf>,
+
+    /// Set up the node's sysctls and time-outs, and end: the agent itself then needs fewer rights.
+    #[arg(long, conflicts_with = "write_config_to")]
+    init_only: bool,
+
+    /// The same as `spillway cleanup`
+    #[arg(long, conflicts_with_all = ["write_config_to", "init_only"])]
+    cleanup: bool,
+
     #[command(flatten)]
     overrides: Overrides,
 }
@@ -58,7 +71,24 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for warning in warnings {
         warn!("{warning}");
     }
-    agent::run(&settings, args.kubeconfig.as_deref())
+    if let Some(path) = &args.write_config_to {
+        // JSON is YAML, too.
+        let text = format!("{:#}\n", settings.written());
+        return std::fs::write(path, text)
+            .with_context(|| format!("--write-config-to {}", path.display()));
+    }
+    if args.init_only {
+        return agent::init(&settings);
+    }
+    if args.cleanup {
+        return cleanup::all(&settings);
+    }
+    let source = Source {
+        config: args.config.clone(),
+        overrides: args.overrides.clone(),
+        kubeconfig: args.kubeconfig.clone(),
+    };
+    agent::run(&settings, &source)
 }
 
 fn start_log(args: &Args) -> anyhow::Result<()> {

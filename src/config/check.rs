@@ -10,15 +10,18 @@ use nix::sys::utsname::uname;
 
 use super::address::{EVERYWHERE, HEALTHZ_PORT, METRICS_PORT, NoAddress, listen, loopback};
 use super::file::{self, Configuration};
+use super::marks::{marks, masquerade};
 use super::timeouts::{conntrack, timeouts};
 use super::tuning::{cluster_id, defaults, slow_start, tick};
-use super::{ConfigError, Invalid, Masquerade, Overrides, Reports, Settings};
-use crate::kernel::mark::MarkRange;
+use super::unused::unused;
+use super::{ConfigError, Invalid, Overrides, Reports, Settings};
 use crate::model::{Family, Scheduler, ServiceId, Weight, Weights};
 
 /// What has been found.
 pub struct Findings<'a> {
     origin: &'a str,
+    /// Fields whose value is that of a flag.
+    flags: Vec<(&'static str, &'static str)>,
     wrong: Vec<Invalid>,
     warnings: Vec<String>,
 }
@@ -26,33 +29,45 @@ pub struct Findings<'a> {
 impl Findings<'_> {
     /// Notes a wrong value of the file, or of a flag.
     pub fn wrong(&mut self, field: &str, wrong: impl Display, remedy: &str) {
+        let (origin, field) = self.blame(field);
         self.wrong.push(Invalid {
-            origin: if field.starts_with("--") {
-                "command line".to_owned()
-            } else {
-                self.origin.to_owned()
-            },
-            field: field.to_owned(),
+            origin,
+            field,
             wrong: wrong.to_string(),
             remedy: remedy.to_owned(),
         });
     }
 
+    /// Where the value of a field comes from, and what it is called there.
+    fn blame(&self, field: &str) -> (String, String) {
+        let flag = self.flags.iter().find(|(name, _)| *name == field);
+        let field = flag.map_or(field, |(_, flag)| flag);
+        let origin = match self.origin {
+            _ if field.starts_with("--") => "command line",
+            "" => "defaults",
+            origin => origin,
+        };
+        (origin.to_owned(), field.to_owned())
+    }
+
     fn warn(&mut self, field: &str, what: impl Display) {
-        let origin = self.origin;
+        let (origin, field) = self.blame(field);
         self.warnings.push(format!("{origin}: {field}: {what}"));
     }
 }
 
 /// Checks everything at once, so that a person can correct everything at once.
 pub fn settings(
-    file: &Configuration,
+    mut file: Configuration,
     origin: &str,
     overrides: &Overrides,
     unknown: &[String],
 ) -> Result<(Settings, Vec<String>), ConfigError> {
+    let flags = overrides.flags.apply(&mut file);
+    let file = &file;
     let mut findings = Findings {
         origin,
+        flags,
         wrong: Vec::new(),
         warnings: Vec::new(),
     };
@@ -64,11 +79,14 @@ pub fn settings(
         );
     }
     version(file, &mut findings);
-    without_effect(file, &mut findings);
+    without_effect(file, overrides, &mut findings);
     let bind_address = bind_address(&file.bind_address, &mut findings);
     let marks = marks(file.spillway.mark_range.as_deref(), &mut findings);
     let settings = Settings {
         node: node(&file.hostname_override, overrides, &mut findings),
+        kubeconfig: Some(file.client_connection.kubeconfig.trim())
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from),
         weights: weights(&file.spillway.weights, &mut findings),
         scheduler: scheduler(&file.ipvs.scheduler, &mut findings),
         defaults: defaults(&file.spillway, &mut findings),
@@ -78,6 +96,7 @@ pub fn settings(
         marks,
         masquerade: masquerade(file, marks, &mut findings),
         pod_cidrs: pod_cidrs(&file.cluster_cidr, &mut findings),
+        exclude_cidrs: exclude_cidrs(&file.ipvs.exclude_cidrs, &mut findings),
         healthz: address(
             (
                 "--healthz-bind-address",
@@ -144,7 +163,7 @@ fn version(file: &Configuration, findings: &mut Findings<'_>) {
 }
 
 /// Warns of values that somebody chose and that do nothing here.
-fn without_effect(file: &Configuration, findings: &mut Findings<'_>) {
+fn without_effect(file: &Configuration, overrides: &Overrides, findings: &mut Findings<'_>) {
     if !matches!(&*file.mode, "" | "ipvs") {
         let mode = &file.mode;
         findings.warn(
@@ -165,11 +184,18 @@ fn without_effect(file: &Configuration, findings: &mut Findings<'_>) {
             "not supported: node ports are served on all addresses of the node",
         );
     }
-    if !file.ipvs.exclude_cidrs.is_empty() {
+    let unused = unused(file);
+    if !unused.is_empty() {
+        let unused = unused.join(", ");
         findings.warn(
-            "ipvs.excludeCIDRs",
-            "not needed: Spillway only touches virtual servers with marks of its own",
+            "fields of other proxies",
+            format_args!("{unused}; they have no effect"),
         );
+    }
+    let flags = overrides.flags.without_effect();
+    if let Some(first) = flags.first() {
+        let all = flags.join(", ");
+        findings.warn(first, format_args!("no effect here: {all}"));
     }
 }
 
@@ -273,58 +299,6 @@ fn scheduler(name: &str, findings: &mut Findings<'_>) -> Scheduler {
     }
 }
 
-fn marks(text: Option<&str>, findings: &mut Findings<'_>) -> MarkRange {
-    let Some(text) = text else {
-        return MarkRange::default();
-    };
-    let parsed = text.split_once('/').and_then(|(prefix, bits)| {
-        let hexadecimal = prefix
-            .strip_prefix("0x")
-            .or_else(|| prefix.strip_prefix("0X"));
-        let prefix = match hexadecimal {
-            Some(digits) => u32::from_str_radix(digits, 16).ok()?,
-            None => prefix.parse().ok()?,
-        };
-        MarkRange::new(prefix, bits.parse().ok()?)
-    });
-    parsed.unwrap_or_else(|| {
-        findings.wrong(
-            "spillway.markRange",
-            format_args!("found {text:?}"),
-            "give a prefix that is not 0 and its length from 1 to 24, like 0x01000000/8",
-        );
-        MarkRange::default()
-    })
-}
-
-/// kube-proxy's modes ipvs and iptables read one section, its mode nftables another.
-fn masquerade(file: &Configuration, marks: MarkRange, findings: &mut Findings<'_>) -> Masquerade {
-    let (field, section) = match &*file.mode {
-        "nftables" => ("nftables.masqueradeBit", &file.nftables),
-        _ => ("iptables.masqueradeBit", &file.iptables),
-    };
-    let default = Masquerade::default();
-    let given = section.masquerade_bit.unwrap_or(default.bit.into());
-    let bit = u8::try_from(given).ok().filter(|bit| *bit < 32);
-    match bit {
-        None => findings.wrong(
-            field,
-            format_args!("found {given}"),
-            "give a bit from 0 to 31",
-        ),
-        Some(bit) if marks.mask() & (1 << bit) != 0 => findings.wrong(
-            field,
-            format_args!("bit {bit} is one of those that tell spillway.markRange from other marks"),
-            "choose another bit or another range",
-        ),
-        Some(_) => {}
-    }
-    Masquerade {
-        bit: bit.unwrap_or(default.bit),
-        all: section.masquerade_all,
-    }
-}
-
 fn reports(file: &file::Reports, findings: &mut Findings<'_>) -> Option<Reports> {
     let text = match file.service.trim() {
         "" => "kube-system/spillway",
@@ -347,6 +321,18 @@ fn reports(file: &file::Reports, findings: &mut Findings<'_>) -> Option<Reports>
         service: ServiceId::new(namespace, name),
         key_file: key_file.map(PathBuf::from),
     })
+}
+
+fn exclude_cidrs(texts: &[String], findings: &mut Findings<'_>) -> Vec<IpNet> {
+    let parsed = texts.iter().filter_map(|text| {
+        let cidr = text.trim().parse().ok();
+        if cidr.is_none() {
+            let remedy = "give ranges like 192.0.2.0/24";
+            findings.wrong("ipvs.excludeCIDRs", format_args!("found {text:?}"), remedy);
+        }
+        cidr
+    });
+    parsed.collect()
 }
 
 fn pod_cidrs(text: &str, findings: &mut Findings<'_>) -> Vec<IpNet> {

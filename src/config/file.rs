@@ -34,7 +34,7 @@ where
 }
 
 /// A field that has no effect here, whatever it holds.
-type Unused = Option<serde_json::Value>;
+pub type Unused = Option<serde_json::Value>;
 
 /// A value that is written as in an annotation; a number needs no quotes.
 #[derive(Debug, Deserialize)]
@@ -53,7 +53,7 @@ sections! {
         kind: Option<String>,
         bind_address: String,
         bind_address_hard_fail: bool,
-        client_connection: Unused,
+        client_connection: ClientConnection,
         #[serde(rename = "clusterCIDR")]
         cluster_cidr: String,
         config_sync_period: Unused,
@@ -77,6 +77,15 @@ sections! {
         windows_run_as_service: Unused,
         winkernel: Unused,
         spillway: Spillway,
+    }
+
+    /// `clientConnection`
+    ClientConnection {
+        accept_content_types: Unused,
+        burst: Unused,
+        content_type: Unused,
+        kubeconfig: String,
+        qps: Unused,
     }
 
     /// `conntrack`

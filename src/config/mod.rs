@@ -5,15 +5,22 @@
 
 mod address;
 pub mod annotations;
+mod change;
 mod check;
 mod file;
+mod flags;
+mod marks;
 mod settings;
 mod timeouts;
 mod tuning;
+mod unused;
+mod written;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use change::Difference;
+pub use flags::Flags;
 pub use settings::{Conntrack, IpvsTimeouts, Masquerade, Overrides, Reports, Settings};
 
 /// Why there are no settings.
@@ -61,7 +68,7 @@ pub fn load(
     overrides: &Overrides,
 ) -> Result<(Settings, Vec<String>), ConfigError> {
     let Some(path) = path else {
-        return check::settings(&file::Configuration::default(), "", overrides, &[]);
+        return check::settings(file::Configuration::default(), "", overrides, &[]);
     };
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
         path: path.into(),
@@ -80,7 +87,7 @@ fn parse(
         path: path.into(),
         source: Box::new(source),
     })?;
-    check::settings(&file, &path.display().to_string(), overrides, &unknown)
+    check::settings(file, &path.display().to_string(), overrides, &unknown)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::Flags;
 use crate::kernel::mark::MarkRange;
 use crate::model::{Scheduler, ServiceId, Tuning, Weights};
 
@@ -14,6 +15,8 @@ use crate::model::{Scheduler, ServiceId, Tuning, Weights};
 pub struct Settings {
     /// The name of the Node that the agent runs on.
     pub node: String,
+    /// The kubeconfig file for the API server; `None`: the pod's own service account.
+    pub kubeconfig: Option<PathBuf>,
     /// The default weights of the levels.
     pub weights: Weights,
     /// How IPVS picks a real server by default.
@@ -34,6 +37,8 @@ pub struct Settings {
     pub masquerade: Masquerade,
     /// The pods' addresses, at most one range per family; none: not known.
     pub pod_cidrs: Vec<IpNet>,
+    /// Ranges whose virtual servers are others', which `spillway cleanup` leaves alone.
+    pub exclude_cidrs: Vec<IpNet>,
     /// Where health is served; `None`: nowhere. `[::]` stands for all addresses of both families.
     pub healthz: Option<SocketAddr>,
     /// Where metrics are served; `None`: nowhere.
@@ -157,7 +162,7 @@ impl Conntrack {
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct Overrides {
     /// Name of the Node that the agent runs on [default: hostnameOverride, or the host name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", visible_alias = "hostname-override")]
     pub node: Option<String>,
     /// Address for /healthz and /livez, or "off" [default: port 10256 of all]
     #[arg(long, value_name = "ADDRESS")]
@@ -171,4 +176,7 @@ pub struct Overrides {
     /// Where the host's /proc/sys is mounted, if the agent's own is read-only
     #[arg(long, value_name = "DIRECTORY")]
     pub proc_sys: Option<PathBuf>,
+    /// kube-proxy's own flags.
+    #[command(flatten)]
+    pub flags: Flags,
 }

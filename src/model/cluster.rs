@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::{Family, NodeTuning, Protocol, Reach, Said, ServiceId, SliceCapacity, SliceId, Tuning};
 
@@ -18,6 +19,9 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// `sessionAffinity: ClientIP` and its timeout in seconds (1 to 86,400).
     pub affinity_seconds: Option<u32>,
+    /// Where load balancers ask whether this node has endpoints of its own; only one of type
+    /// `LoadBalancer` with `externalTrafficPolicy: Local` has such a port.
+    pub health_check_node_port: Option<NonZeroU16>,
     /// What its annotations ask for.
     pub tuning: Tuning,
     /// `spillway.io/global`: endpoints that other clusters export under the same name serve this
@@ -57,7 +61,22 @@ pub struct EndpointSlice {
     pub ports: Vec<SlicePort>,
     /// The endpoints, in the order of the object.
     pub endpoints: Vec<Endpoint>,
+    /// When the change of pods or Service happened that made it what it is.
+    pub since: Since,
 }
+
+/// A time at which something became what it is. It makes no difference between two objects: all are
+/// equal.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Since(pub Option<SystemTime>);
+
+impl PartialEq for Since {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Since {}
 
 /// A port that a slice's endpoints listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]

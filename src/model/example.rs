@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{
     Conditions, Endpoint, EndpointSlice, Family, Protocol, Said, Service, ServiceId, ServicePort,
-    SliceId, SlicePort, Tuning,
+    Since, SliceId, SlicePort, Tuning,
 };
 
 pub const READY: Conditions = Conditions {
@@ -45,6 +45,7 @@ pub fn service(name: &str, cluster_ips: &[&str]) -> Service {
         cluster_ips: cluster_ips.iter().map(|text| ip(text)).collect(),
         ports: vec![service_port("http", Protocol::Tcp, 80)],
         affinity_seconds: None,
+        health_check_node_port: None,
         tuning: Tuning::default(),
         global: Said::Nothing,
     }
@@ -90,5 +91,6 @@ pub fn slice(name: &str, service: &str, endpoints: Vec<Endpoint>) -> EndpointSli
             port: port(8080),
         }],
         endpoints,
+        since: Since::default(),
     }
 }

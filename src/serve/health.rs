@@ -110,6 +110,14 @@ impl Health {
         })
     }
 
+    /// Whether new connections are served as the cluster wants it, whatever becomes of the node.
+    pub(super) fn is_serving(&self, now: SystemTime) -> bool {
+        self.update(|state| {
+            let programmed = state.programmed;
+            state.body(now, self.patience, programmed, None).healthy
+        })
+    }
+
     /// Whether to answer 200 on `/livez`, and the body.
     pub(super) fn livez(&self, now: SystemTime) -> (bool, String) {
         self.update(|state| {

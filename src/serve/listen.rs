@@ -13,9 +13,16 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Listens at an address. `[::]` stands for all addresses of both families, and for those of IPv4
 /// on a host without IPv6.
 ///
+/// `told` hears of the first attempt that fails.
+///
 /// # Errors
 /// Only with `hard_fail`; else it is tried again until it succeeds.
-pub async fn bind(address: SocketAddr, hard_fail: bool) -> io::Result<TcpListener> {
+pub async fn bind(
+    address: SocketAddr,
+    hard_fail: bool,
+    told: impl FnOnce(&io::Error),
+) -> io::Result<TcpListener> {
+    let mut told = Some(told);
     loop {
         match attempt(address).await {
             Ok(listener) => {
@@ -27,6 +34,9 @@ pub async fn bind(address: SocketAddr, hard_fail: bool) -> io::Result<TcpListene
                 return Err(io::Error::new(error.kind(), text));
             }
             Err(error) => {
+                if let Some(told) = told.take() {
+                    told(&error);
+                }
                 warn!("cannot listen on {address}, trying again in {AGAIN:?}: {error}");
                 tokio::time::sleep(AGAIN).await;
             }
@@ -56,9 +66,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_taken_address_is_had_once_it_is_free() {
-        let taken = bind("127.0.0.1:0".parse().unwrap(), true).await.unwrap();
+        let taken = bind("127.0.0.1:0".parse().unwrap(), true, |_| ())
+            .await
+            .unwrap();
         let address = taken.local_addr().unwrap();
-        let error = bind(address, true).await.unwrap_err();
+        let error = bind(address, true, |_| ()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&address.to_string()), "{error}");
         let release = async {
@@ -66,14 +78,16 @@ mod tests {
             drop(taken);
         };
         let start = tokio::time::Instant::now();
-        let (listener, ()) = tokio::join!(bind(address, false), release);
+        let mut told = 0;
+        let (listener, ()) = tokio::join!(bind(address, false, |_| told += 1), release);
         assert_eq!(listener.unwrap().local_addr().unwrap(), address);
         assert!(start.elapsed() >= 3 * AGAIN);
+        assert_eq!(told, 1, "once is enough");
     }
 
     #[tokio::test]
     async fn all_addresses_means_both_families() {
-        let listener = bind("[::]:0".parse().unwrap(), true).await.unwrap();
+        let listener = bind("[::]:0".parse().unwrap(), true, |_| ()).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let client = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port));
         let (client, accepted) = tokio::join!(client, listener.accept());

@@ -1,8 +1,9 @@
-//! What the agent tells others over HTTP: its health, to load balancers and the kubelet, and its
-//! metrics; where it sends connections and why, over a local socket; and what people should know, as
+//! What the agent tells others over HTTP: its health, to load balancers and the kubelet, that of
+//! Services which have a port for it, and its metrics; where it sends connections and why, over a local socket; and what people should know, as
 //! Events on the objects that it is about. Decides nothing.
 
 mod ask;
+mod checks;
 pub mod events;
 mod health;
 mod http;
@@ -22,6 +23,7 @@ use std::time::SystemTime;
 use hyper::StatusCode;
 
 pub use ask::{Ask, Knows};
+pub use checks::{Check, Checks};
 pub use health::Health;
 pub use local::{Local, NoRoutes, ROUTES};
 pub use metrics::{LevelCount, Metrics};
@@ -29,16 +31,18 @@ pub use metrics::{LevelCount, Metrics};
 use http::{Answer, JSON, OPEN_METRICS, answer};
 
 /// Serves `/healthz` and `/livez` at an address (`[::]` stands for all addresses of both families).
+/// `told` hears of the first attempt that fails.
 ///
 /// # Errors
 /// Only if the address cannot be had and `hard_fail` is set; else it is tried again for ever.
 pub async fn healthz(
     address: SocketAddr,
     hard_fail: bool,
+    told: impl FnOnce(&io::Error),
     health: Arc<Health>,
     metrics: Arc<Metrics>,
 ) -> io::Result<()> {
-    let listener = listen::bind(address, hard_fail).await?;
+    let listener = listen::bind(address, hard_fail, told).await?;
     http::serve(listener, move |uri| {
         ready(health_answer(
             uri.path(),
@@ -51,18 +55,21 @@ pub async fn healthz(
     Ok(())
 }
 
-/// Serves `/metrics`, `/healthz` and `/proxyMode` at an address.
+/// Serves `/metrics`, `/healthz`, `/proxyMode` and `/configz` at an address; `configuration` is what
+/// is in effect, as a file of it would say it. `told` hears of the first attempt that fails.
 ///
 /// # Errors
 /// Only if the address cannot be had and `hard_fail` is set; else it is tried again for ever.
 pub async fn metrics(
     address: SocketAddr,
     hard_fail: bool,
+    told: impl FnOnce(&io::Error),
     metrics: Arc<Metrics>,
+    configuration: impl Fn() -> serde_json::Value + Send + Sync + 'static,
 ) -> io::Result<()> {
-    let listener = listen::bind(address, hard_fail).await?;
+    let listener = listen::bind(address, hard_fail, told).await?;
     http::serve(listener, move |uri| {
-        ready(metrics_answer(uri.path(), &metrics))
+        ready(metrics_answer(uri.path(), &metrics, &configuration))
     })
     .await;
     Ok(())
@@ -86,10 +93,19 @@ fn health_answer(path: &str, health: &Health, metrics: &Metrics, now: SystemTime
     answer(status, JSON, body)
 }
 
-fn metrics_answer(path: &str, metrics: &Metrics) -> Answer {
+fn metrics_answer(
+    path: &str,
+    metrics: &Metrics,
+    configuration: &impl Fn() -> serde_json::Value,
+) -> Answer {
     match path {
         "/metrics" => answer(StatusCode::OK, OPEN_METRICS, metrics.encode()),
         "/healthz" => answer(StatusCode::OK, http::TEXT, "ok"),
+        "/configz" => {
+            // Under the name of its group, as in every component of Kubernetes.
+            let body = serde_json::json!({"kubeproxy.config.k8s.io": configuration()});
+            answer(StatusCode::OK, JSON, body.to_string())
+        }
         "/proxyMode" => answer(StatusCode::OK, http::TEXT, "ipvs"),
         _ => http::not_found(),
     }

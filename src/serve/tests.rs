@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::model::Family;
+use crate::sync::Forgotten;
 
 /// 2026-01-02T03:04:05Z and so many seconds.
 fn time(seconds: u64) -> SystemTime {
@@ -107,7 +108,7 @@ fn a_node_on_its_way_out_takes_no_connections_but_its_agent_lives() {
 fn nobody_knows_of_other_paths() {
     for answer in [
         health_answer("/", &healthy(), &Metrics::default(), time(0)),
-        metrics_answer("/debug", &Metrics::default()),
+        metrics_answer("/debug", &Metrics::default(), &Value::default),
     ] {
         assert_eq!(answer.status(), 404);
         assert_eq!(body(answer), b"404 page not found\n");
@@ -117,7 +118,7 @@ fn nobody_knows_of_other_paths() {
 #[test]
 fn the_metrics_port_names_the_mode() {
     for (path, wanted) in [("/proxyMode", "ipvs"), ("/healthz", "ok")] {
-        let answer = metrics_answer(path, &Metrics::default());
+        let answer = metrics_answer(path, &Metrics::default(), &Value::default);
         assert_eq!(answer.status(), 200);
         assert_eq!(
             answer.headers()["content-type"],
@@ -136,6 +137,15 @@ fn metrics_have_the_names_of_kube_proxy() {
     metrics.endpoints_changed();
     metrics.queued(Family::V4, time(0));
     metrics.synced(Family::V6, Duration::from_millis(3), time(1));
+    metrics.programmed(Family::V4, Duration::from_millis(700));
+    let look = Forgotten {
+        v4: 3,
+        looks: 1,
+        time: Duration::from_millis(3),
+        ..Forgotten::default()
+    };
+    metrics.forgotten(Forgotten::default(), look);
+    metrics.forgotten(look, look);
     metrics.problem("Service");
     metrics.kernel_error("ipvs");
     metrics.ipvs_messages(7);
@@ -146,10 +156,14 @@ fn metrics_have_the_names_of_kube_proxy() {
     health.node_eligible(false);
     health_answer("/healthz", &health, &metrics, time(0));
     health_answer("/livez", &health, &metrics, time(0));
-    let answer = metrics_answer("/metrics", &metrics);
+    let answer = metrics_answer("/metrics", &metrics, &Value::default);
     assert_eq!(answer.headers()["content-type"], OPEN_METRICS);
     let text = String::from_utf8(body(answer)).unwrap();
     for line in [
+        "kubeproxy_network_programming_duration_seconds_bucket{le=\"0.5\",ip_family=\"IPv4\"} 0",
+        "kubeproxy_network_programming_duration_seconds_bucket{le=\"1.0\",ip_family=\"IPv4\"} 1",
+        "kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family=\"IPv4\"} 3",
+        "kubeproxy_conntrack_reconciler_sync_duration_seconds_count 1",
         "kubeproxy_sync_proxy_rules_service_changes_total 1",
         "kubeproxy_sync_proxy_rules_service_changes_pending 0",
         "kubeproxy_sync_proxy_rules_endpoint_changes_total 2",

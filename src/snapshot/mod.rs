@@ -10,8 +10,11 @@ mod table;
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use crate::model::{EndpointSlice, Node, Origin, Said, Service, ServiceId, SliceId, Tuning};
+use crate::model::{
+    EndpointSlice, Family, Node, Origin, Said, Service, ServiceId, SliceId, Tuning,
+};
 use crate::watch::{Change, Event};
 use identity::Identity;
 use table::{Put, Table};
@@ -28,6 +31,8 @@ pub struct Snapshot {
     identity: Identity,
     endpoints: usize,
     touched: BTreeSet<ServiceId>,
+    /// Of slices that have changed.
+    since: Vec<(Family, SystemTime)>,
 }
 
 impl Snapshot {
@@ -68,6 +73,11 @@ impl Snapshot {
     /// The Services whose plan may have changed since the last call.
     pub fn take_touched(&mut self) -> BTreeSet<ServiceId> {
         mem::take(&mut self.touched)
+    }
+
+    /// When what slices show happened, for those that have changed since the last call.
+    pub fn take_since(&mut self) -> Vec<(Family, SystemTime)> {
+        mem::take(&mut self.since)
     }
 
     /// A Service or `ServiceImport`, if there is one of that name.
@@ -145,6 +155,7 @@ impl Snapshot {
             Change::Apply(mut slice) => {
                 let before = self.slices.get(&slice.id);
                 keep_slice_words(&mut slice, before);
+                let since = slice.since.0.map(|since| (slice.family, since));
                 let (id, service, size) = (
                     slice.id.clone(),
                     slice.service.clone(),
@@ -155,6 +166,7 @@ impl Snapshot {
                     self.unlink(old);
                 }
                 if put.is_changed() {
+                    self.since.extend(since);
                     self.link(service, id, size);
                 }
             }
@@ -196,7 +208,8 @@ impl Snapshot {
         }
     }
 
-    fn touch_all(&mut self) {
+    /// Has all Services planned again: what they are planned by has changed.
+    pub fn touch_all(&mut self) {
         let all = self.services.keys().chain(self.imports.keys());
         self.touched.extend(all.cloned());
     }

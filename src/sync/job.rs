@@ -214,6 +214,8 @@ impl<P: Platform> Syncer<P> {
             self.shared.hosts.release((job.id.port.protocol, *host));
         }
 
+        self.flows
+            .changed(&job.id, known, &job.wanted.frontends, &job.next);
         let gone = known
             .servers
             .iter()

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::platform::{Platform, Trouble};
+use crate::kernel::conntrack::{self, Flow, Stale};
 use crate::kernel::ipvs::{
     self, Command, DestinationEntry, Failure, Failures, ServiceEntry, ServiceKey, SubmitError,
 };
@@ -16,6 +17,7 @@ pub struct Linux {
     link: Link,
     base: Base,
     table: Table,
+    flows: conntrack::Client,
 }
 
 impl Linux {
@@ -24,11 +26,13 @@ impl Linux {
         let ipvs = ipvs::Client::connect()?;
         let link = Link::open()?;
         let table = Table::open(&base)?;
+        let flows = conntrack::Client::open()?;
         Ok(Self {
             ipvs,
             link,
             base,
             table,
+            flows,
         })
     }
 }
@@ -85,5 +89,9 @@ impl Platform for Linux {
 
     fn call_back(&mut self, called: &[Element]) -> Result<(), Trouble> {
         Ok(self.table.call_back(called)?)
+    }
+
+    fn forget(&mut self, stale: &Stale) -> Result<Vec<Flow>, Trouble> {
+        Ok(self.flows.forget(stale)?)
     }
 }

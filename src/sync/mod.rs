@@ -13,6 +13,7 @@ mod backoff;
 mod callback;
 mod diff;
 mod drain;
+mod flows;
 mod job;
 mod known;
 mod linux;
@@ -37,6 +38,8 @@ use adopt::Servers;
 use backoff::Backoff;
 use callback::Called;
 use drain::Drain;
+use flows::Flows;
+pub use flows::Forgotten;
 use job::Job;
 use known::{KnownPort, KnownReal, KnownServer};
 pub use linux::Linux;
@@ -60,6 +63,8 @@ pub struct Syncer<P> {
     /// Marks to free as soon as their virtual servers are deleted.
     retired: Vec<Mark>,
     drain: Drain,
+    flows: Flows,
+    forgotten: Forgotten,
     backoff: Backoff<Retry>,
     called: Called,
     sent: Sent,
@@ -74,6 +79,8 @@ enum Retry {
     Service(ServiceId),
     /// Addresses, maps, or deletions.
     Shared,
+    /// Flows that go where they no longer should.
+    Flows,
 }
 
 /// What has been sent to the kernel since the start.
@@ -116,6 +123,8 @@ impl<P: Platform> Syncer<P> {
             doomed: Vec::new(),
             retired: Vec::new(),
             drain: Drain::new(drain),
+            flows: Flows::default(),
+            forgotten: Forgotten::default(),
             backoff: Backoff::default(),
             called: Called::default(),
             sent: Sent::default(),
@@ -183,6 +192,7 @@ impl<P: Platform> Syncer<P> {
                     let failed = self.flush(now);
                     self.back_off(failed, now);
                 }
+                Retry::Flows => self.forget_flows(now),
             }
         }
         again
@@ -200,6 +210,11 @@ impl<P: Platform> Syncer<P> {
     /// What has been sent since the start.
     pub fn sent(&self) -> Sent {
         self.sent
+    }
+
+    /// UDP flows that the kernel was made to forget since the start.
+    pub fn forgotten(&self) -> Forgotten {
+        self.forgotten
     }
 
     /// How many Services and shared things wait to be tried again.
@@ -225,6 +240,7 @@ impl<P: Platform> Syncer<P> {
                 self.backoff.failed(Retry::Shared, now);
             }
         }
+        self.forget_flows(now);
         let refused = self.shared.take_refused();
         if refused.is_empty() {
             return BTreeSet::new();
@@ -234,6 +250,29 @@ impl<P: Platform> Syncer<P> {
         };
         let ports = self.ports.iter().filter(|(_, known)| has_one(known));
         ports.map(|(id, _)| id.port.service.clone()).collect()
+    }
+
+    /// Makes the kernel forget the UDP flows that changes have left behind: once the table leads
+    /// where it shall, or their next packets would make them again as they were, and not before
+    /// the end of the first sync, so that one reading does for it all.
+    fn forget_flows(&mut self, now: Instant) {
+        if self.shared.keep_unclaimed || self.backoff.has(&Retry::Shared) {
+            return;
+        }
+        let stale = self.flows.stale(&self.ports);
+        if !stale.is_empty() {
+            let start = Instant::now();
+            match self.platform.forget(&stale) {
+                Ok(flows) => self.forgotten.add(&flows, start.elapsed()),
+                Err(trouble) => {
+                    warn!(error = %trouble, "UDP flows may still go where they did, trying again");
+                    self.backoff.failed(Retry::Flows, now);
+                    return;
+                }
+            }
+        }
+        self.flows = Flows::default();
+        self.backoff.succeeded(&Retry::Flows);
     }
 
     /// Deletes the virtual servers that nothing leads to; false if some are left.

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::net::IpAddr;
 
+use crate::kernel::conntrack::{Flow, Stale};
 use crate::kernel::ipvs::{Command, DestinationEntry, Failure, ServiceEntry, ServiceKey};
 use crate::kernel::link::Refused;
 use crate::kernel::nft::{Element, Transaction};
@@ -33,4 +34,6 @@ pub trait Platform {
     fn commit(&mut self, transaction: &Transaction) -> Result<(), Trouble>;
     /// Makes these, and no others, the real servers that connections come back from, for a while.
     fn call_back(&mut self, called: &[Element]) -> Result<(), Trouble>;
+    /// Makes the kernel forget flows, and returns those that it has forgotten.
+    fn forget(&mut self, stale: &Stale) -> Result<Vec<Flow>, Trouble>;
 }

@@ -4,6 +4,7 @@
 mod audit;
 mod bed;
 mod faults;
+mod migrate;
 mod objects;
 mod restart;
 mod routing;
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
             faults::on_a_node_without_ipv6_services_are_served_over_ipv4,
             faults::a_refused_endpoint_stops_no_other,
             faults::a_link_that_somebody_deletes_comes_back_with_the_next_service,
+            migrate::taking_over_from_kube_proxy_cuts_no_connection,
+            migrate::a_udp_client_goes_on_with_another_pod_when_its_own_has_gone,
+            migrate::load_balancers_are_told_where_the_pods_are,
             audit::the_agent_never_executes_anything,
             audit::the_cluster_role_is_no_wider_than_what_the_agent_asks_for,
         ],

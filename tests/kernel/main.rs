@@ -1,5 +1,6 @@
 //! Tests of the kernel room against a real kernel; run them by `cargo lab test kernel`.
 
+mod conntrack;
 mod ipvs;
 mod link;
 mod modules;
@@ -13,6 +14,10 @@ fn main() -> ExitCode {
     lab::harness::main(
         "kernel",
         lab::tests![
+            conntrack::flows_that_somebody_else_answers_are_forgotten,
+            conntrack::flows_to_a_node_port_are_those_to_any_address_of_the_family,
+            conntrack::targets_with_different_ports_are_found_in_one_look,
+            conntrack::a_flow_of_real_packets_without_translation_is_forgotten,
             ipvs::connecting_is_enough_to_have_ipvs_loaded,
             ipvs::services_come_back_as_they_were_asked_for,
             ipvs::a_service_can_be_edited_in_place,

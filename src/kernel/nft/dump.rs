@@ -2,7 +2,7 @@
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_DUMP, NlasIterator};
+use netlink_packet_core::NLM_F_DUMP;
 use netlink_packet_netfilter::nftables::{
     ChainMessage, NfTablesMessage, SetElementList, SetElementMessage,
 };
@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use super::batch::request;
 use super::element::Set;
 use super::schema::TABLE;
+use crate::kernel::attributes::{find, nested};
 use crate::kernel::socket::Socket;
 
 /// How often to start again when the ruleset changed while it was read.
@@ -84,22 +85,6 @@ fn dump<T>(
         }
     }
     outcome
-}
-
-/// The attributes in a buffer, by their kind, as far as they are well-formed.
-fn nested(buffer: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    /// The length of `struct nlattr`.
-    const HEADER: usize = 4;
-    NlasIterator::new(buffer).map_while(|attribute| {
-        let attribute = attribute.ok()?;
-        let end = usize::from(attribute.length());
-        Some((attribute.kind(), attribute.into_inner().get(HEADER..end)?))
-    })
-}
-
-/// The first attribute of a kind.
-fn find(buffer: &[u8], kind: u16) -> Option<&[u8]> {
-    nested(buffer).find_map(|(found, value)| (found == kind).then_some(value))
 }
 
 /// A string that ends with a zero.

@@ -50,6 +50,16 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// A Node.
+    pub fn node(name: &str) -> Self {
+        Self {
+            kind: "Node",
+            namespace: "".into(),
+            name: name.into(),
+            uid: None,
+        }
+    }
+
     /// A Service or `ServiceImport`.
     pub fn service(id: &ServiceId, uid: Option<Arc<str>>) -> Self {
         Self {
@@ -83,12 +93,27 @@ pub enum Reason {
     Saturated,
     /// The nearest level takes all connections again.
     SpillEnded,
+    /// Nobody answers at the health-check node port of a Service.
+    FailedToStartServiceHealthcheck,
+    /// Nobody answers at the address of `/healthz`.
+    FailedToStartProxierHealthcheck,
+    /// Nobody answers at the address of `/metrics`.
+    FailedToStartMetricServer,
+    /// The agent of a node has started.
+    Starting,
 }
 
 impl Reason {
     /// Whether somebody should do something.
     fn is_warning(self) -> bool {
-        matches!(self, Self::BadAnnotation | Self::Saturated)
+        match self {
+            Self::Spilling | Self::SpillEnded | Self::Starting => false,
+            Self::BadAnnotation
+            | Self::Saturated
+            | Self::FailedToStartServiceHealthcheck
+            | Self::FailedToStartProxierHealthcheck
+            | Self::FailedToStartMetricServer => true,
+        }
     }
 
     /// What was done, in Kubernetes' sense of an Event's `action`.
@@ -96,6 +121,11 @@ impl Reason {
         match self {
             Self::BadAnnotation => "Configure",
             Self::Spilling | Self::Saturated | Self::SpillEnded => "Route",
+            Self::FailedToStartServiceHealthcheck => "Listen",
+            // kube-proxy's words.
+            Self::Starting
+            | Self::FailedToStartProxierHealthcheck
+            | Self::FailedToStartMetricServer => "StartKubeProxy",
         }
     }
 }

@@ -143,7 +143,12 @@ impl Pace {
         // An end and a bad annotation need not prove that they last.
         let least = match happening.reason {
             Reason::Spilling | Reason::Saturated => SHORTEST,
-            Reason::BadAnnotation | Reason::SpillEnded => Duration::ZERO,
+            Reason::BadAnnotation
+            | Reason::SpillEnded
+            | Reason::Starting
+            | Reason::FailedToStartServiceHealthcheck
+            | Reason::FailedToStartProxierHealthcheck
+            | Reason::FailedToStartMetricServer => Duration::ZERO,
         };
         all.mul_f64(self.place).max(least)
     }

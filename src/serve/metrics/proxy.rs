@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 
 use super::{Metrics, add, add_metric};
 use crate::model;
+use crate::sync::Forgotten;
 
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -25,6 +26,9 @@ pub struct Proxy {
     service_changes_pending: Gauge,
     endpoint_changes: Counter,
     endpoint_changes_pending: Gauge,
+    programming: Family<ByFamily, Histogram>,
+    flow_looks: Histogram,
+    flows_forgotten: Family<ByFamily, Counter>,
     healthz: Family<ByCode, Counter>,
     livez: Family<ByCode, Counter>,
 }
@@ -92,6 +96,23 @@ impl Proxy {
             "sync_proxy_rules_endpoint_changes_pending",
             "Pending proxy rules Endpoint changes",
         );
+        let programming = add_metric(
+            registry,
+            "network_programming_duration_seconds",
+            "In Cluster Network Programming Latency in seconds",
+            Family::new_with_constructor(programming as fn() -> Histogram),
+        );
+        let flow_looks = add_metric(
+            registry,
+            "conntrack_reconciler_sync_duration_seconds",
+            "ReconcileConntrackFlowsLatency latency in seconds; each look covers the families that it concerns",
+            histogram(),
+        );
+        let flows_forgotten = add(
+            registry,
+            "conntrack_reconciler_deleted_entries",
+            "Cumulative conntrack flows deleted by conntrack reconciler",
+        );
         let healthz = add(
             registry,
             "proxy_healthz",
@@ -110,6 +131,9 @@ impl Proxy {
             service_changes_pending,
             endpoint_changes,
             endpoint_changes_pending,
+            programming,
+            flow_looks,
+            flows_forgotten,
             healthz,
             livez,
         }
@@ -153,6 +177,32 @@ impl Metrics {
         self.proxy.last_sync.get_or_create(&label).set(unix(now));
     }
 
+    /// The kernel serves a change of endpoints so long after it happened.
+    pub fn programmed(&self, family: model::Family, took: Duration) {
+        let label = family.into();
+        let histogram = self.proxy.programming.get_or_create(&label);
+        histogram.observe(took.as_secs_f64());
+    }
+
+    /// The kernel has been made to forget UDP flows: so many in all, after so many before.
+    pub fn forgotten(&self, before: Forgotten, after: Forgotten) {
+        let flows = [
+            (model::Family::V4, after.v4 - before.v4),
+            (model::Family::V6, after.v6 - before.v6),
+        ];
+        for (family, flows) in flows.into_iter().filter(|(_, flows)| *flows > 0) {
+            self.proxy
+                .flows_forgotten
+                .get_or_create(&family.into())
+                .inc_by(flows);
+        }
+        let looks = u32::try_from(after.looks - before.looks).unwrap_or(u32::MAX);
+        for _ in 0..looks {
+            let took = (after.time - before.time) / looks;
+            self.proxy.flow_looks.observe(took.as_secs_f64());
+        }
+    }
+
     /// `/healthz` was answered with this code.
     pub(in crate::serve) fn healthz(&self, code: u16) {
         self.proxy.healthz.get_or_create(&ByCode { code }).inc();
@@ -162,6 +212,14 @@ impl Metrics {
     pub(in crate::serve) fn livez(&self, code: u16) {
         self.proxy.livez.get_or_create(&ByCode { code }).inc();
     }
+}
+
+/// kube-proxy's: 0.25, 0.5, every second to 1 min, every 5 s to 2 min, every 30 s to 5 min.
+fn programming() -> Histogram {
+    let seconds = (1..60)
+        .chain((60..120).step_by(5))
+        .chain((120..=300).step_by(30));
+    Histogram::new([0.25, 0.5].into_iter().chain(seconds.map(f64::from)))
 }
 
 /// Seconds since 1970.

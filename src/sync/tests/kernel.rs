@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use nix::errno::Errno;
 
+use crate::kernel::conntrack::{Flow, Stale};
 use crate::kernel::ipvs::{
     Cause, Command, Destination, DestinationEntry, Failure, Service, ServiceEntry, ServiceKey,
     Stats,
@@ -26,6 +27,12 @@ pub struct State {
     pub elements: BTreeSet<Element>,
     /// Connections of the real server with this address.
     pub connections: BTreeMap<IpAddr, u32>,
+    /// UDP flows that are tracked.
+    pub flows: Vec<Flow>,
+    /// How often they have been read.
+    pub flow_reads: usize,
+    /// They cannot be read.
+    pub flows_are_hidden: bool,
     /// Every change, in order, as a line.
     pub log: Vec<String>,
     /// Commands whose text holds one of these are refused.
@@ -240,5 +247,16 @@ impl Platform for Kernel {
             transaction.add.len()
         ));
         Ok(())
+    }
+
+    fn forget(&mut self, stale: &Stale) -> Result<Vec<Flow>, Trouble> {
+        let mut state = self.state();
+        state.flow_reads += 1;
+        if state.flows_are_hidden {
+            return Err(Errno::EINVAL.into());
+        }
+        let (gone, left) = state.flows.iter().partition(|flow| stale.holds(flow));
+        state.flows = left;
+        Ok(gone)
     }
 }

@@ -1,4 +1,5 @@
 mod faults;
+mod flows;
 pub(crate) mod kernel;
 mod property;
 

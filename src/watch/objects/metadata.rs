@@ -9,7 +9,8 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::{
-    DERIVED_SERVICE, HEADLESS, IMPORT_NAME, SERVICE_NAME, SERVICE_PROXY_NAME, SOURCE_CLUSTER, ZONE,
+    DERIVED_SERVICE, HEADLESS, IMPORT_NAME, SERVICE_NAME, SERVICE_PROXY_NAME, SOURCE_CLUSTER,
+    TRIGGER, ZONE,
 };
 use crate::config::annotations::PREFIX;
 use crate::watch::lenient::{Field, FromValue, from_map};
@@ -79,13 +80,13 @@ impl Choice for Labels {
     }
 }
 
-/// Our own annotations, and the one of others that is used here.
+/// Our own annotations, and those of others that are used here.
 #[derive(Clone, Debug)]
 struct Annotations;
 
 impl Choice for Annotations {
     fn keeps(name: &str) -> bool {
-        name.starts_with(PREFIX) || name == DERIVED_SERVICE
+        name.starts_with(PREFIX) || [DERIVED_SERVICE, TRIGGER].contains(&name)
     }
 
     /// Only manifests have such values, where somebody forgot the quotes: 100 for "100".

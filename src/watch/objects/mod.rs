@@ -29,6 +29,8 @@ pub const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
 pub const SOURCE_CLUSTER: &str = "multicluster.kubernetes.io/source-cluster";
 /// On `ServiceImports` that a Service made for the purpose stands for (annotation, KEP-1645).
 pub const DERIVED_SERVICE: &str = "multicluster.kubernetes.io/derived-service";
+/// On `EndpointSlices`: when what they show happened (well-known annotation).
+pub const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 /// On Nodes (well-known label).
 pub const ZONE: &str = "topology.kubernetes.io/zone";
 
@@ -65,6 +67,10 @@ pub struct ServiceSpec {
     pub session_affinity: Field<Affinity>,
     /// For how long.
     pub session_affinity_config: Field<AffinityConfig>,
+    /// `Local`: clients from outside go to endpoints of the node that they come to.
+    pub external_traffic_policy: Field<String>,
+    /// Where load balancers ask for such endpoints; 0 for none.
+    pub health_check_node_port: Field<i64>,
 }
 
 /// What may stand in `Service.spec.clusterIP`.

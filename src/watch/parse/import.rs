@@ -59,6 +59,7 @@ fn read(
             })
             .collect(),
         affinity_seconds: affinity(spec.session_affinity, spec.session_affinity_config, report),
+        health_check_node_port: None,
         tuning: tuning(Bearer::Import, report),
         global: Said::Nothing,
     })

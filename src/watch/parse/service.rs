@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -48,7 +49,8 @@ fn read(
         return None;
     }
     let spec = report.value("spec", MAP, spec)?;
-    if report.value("spec.type", TEXT, spec.kind).as_deref() == Some("ExternalName") {
+    let kind = report.value("spec.type", TEXT, spec.kind);
+    if kind.as_deref() == Some("ExternalName") {
         return None;
     }
     let cluster_ips = cluster_ips(spec.cluster_ip, spec.cluster_ips, spec.ip_families, report);
@@ -60,6 +62,12 @@ fn read(
         cluster_ips,
         ports: ports(spec.ports, names, report),
         affinity_seconds: affinity(spec.session_affinity, spec.session_affinity_config, report),
+        health_check_node_port: health_check_node_port(
+            kind.as_deref(),
+            spec.external_traffic_policy,
+            spec.health_check_node_port,
+            report,
+        ),
         tuning: tuning(Bearer::Service, report),
         global: global(report),
     })
@@ -170,6 +178,24 @@ pub fn ports(
         }
     }
     ports
+}
+
+/// The port at which load balancers ask for endpoints of this node, if they have reason to.
+fn health_check_node_port(
+    kind: Option<&str>,
+    policy: Field<String>,
+    port: Field<i64>,
+    report: &mut Report<'_>,
+) -> Option<NonZeroU16> {
+    let policy = report.value("spec.externalTrafficPolicy", TEXT, policy);
+    if kind != Some("LoadBalancer") || policy.as_deref() != Some("Local") {
+        return None;
+    }
+    match port {
+        // It stands for none.
+        Field::Valid(0) => None,
+        field => report.port("spec.healthCheckNodePort", field),
+    }
 }
 
 /// How long a client stays with its endpoint, in seconds; `None`: not at all.

@@ -1,19 +1,21 @@
 //! `EndpointSlices`.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
 
 use super::address::special;
 use super::annotations::slice_words;
 use super::{FLAG, MAP, PROTOCOL, Problem, Report, TEXT};
 use crate::model::{
-    Conditions, Endpoint, EndpointSlice, Family, Protocol, ServiceId, SliceId, SlicePort,
+    Conditions, Endpoint, EndpointSlice, Family, Protocol, ServiceId, Since, SliceId, SlicePort,
 };
 use crate::watch::lenient::Field;
 use crate::watch::names::Names;
 use crate::watch::objects::{
-    self, AddressType, HEADLESS, IMPORT_NAME, SERVICE_NAME, SOURCE_CLUSTER,
+    self, AddressType, HEADLESS, IMPORT_NAME, SERVICE_NAME, SOURCE_CLUSTER, TRIGGER,
 };
 
 /// An `EndpointSlice`'s name.
@@ -34,6 +36,14 @@ pub fn slice(
     let mut report = Report::new("EndpointSlice", &metadata);
     let slice = read(&metadata, object, names, &mut report);
     (slice, report.problems)
+}
+
+/// When what it shows happened; not known if whoever made it does not say so, or not clearly.
+fn since(metadata: &ObjectMeta) -> Since {
+    let annotations = metadata.annotations.as_ref();
+    let text = annotations.and_then(|all| all.get(TRIGGER));
+    let time = text.and_then(|text| text.parse::<Timestamp>().ok());
+    Since(time.map(SystemTime::from))
 }
 
 /// Checks what is not `metadata`.
@@ -65,6 +75,7 @@ fn read(
         family,
         ports: ports(object.ports, names, report),
         endpoints: endpoints(object.endpoints, family, names, report),
+        since: since(metadata),
     })
 }
 

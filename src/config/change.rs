@@ -1,0 +1,99 @@
+//! What a new configuration changes, and what of it can take effect while the agent runs.
+
+use super::Settings;
+
+/// A change of the settings of a running agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Fields that take effect at once.
+    pub live: Vec<&'static str>,
+    /// Fields that wait for a restart.
+    pub restart: Vec<&'static str>,
+}
+
+impl Settings {
+    /// What is different in `new`, by the fields' names in the file.
+    pub fn difference(&self, new: &Self) -> Difference {
+        // Named one by one, so that a new field cannot be forgotten.
+        let Self {
+            node,
+            kubeconfig,
+            weights,
+            scheduler,
+            defaults,
+            cluster_id,
+            tick,
+            slow_start,
+            marks,
+            masquerade,
+            pod_cidrs,
+            exclude_cidrs,
+            healthz,
+            metrics,
+            socket: _,
+            bind_hard_fail,
+            strict_arp,
+            timeouts,
+            conntrack,
+            drain,
+            reports,
+            proc_sys: _,
+        } = self;
+        // Switched off, ARP stays as it is: somebody else may rely on it, as with kube-proxy.
+        let live = [
+            ("spillway.weights", *weights != new.weights),
+            ("ipvs.scheduler", *scheduler != new.scheduler),
+            ("spillway", *defaults != new.defaults),
+            ("ipvs.strictARP", *strict_arp != new.strict_arp),
+            ("ipvs.*Timeout", *timeouts != new.timeouts),
+            ("conntrack", *conntrack != new.conntrack),
+            // Only `cleanup` reads it.
+            ("ipvs.excludeCIDRs", *exclude_cidrs != new.exclude_cidrs),
+        ];
+        let restart = [
+            ("hostnameOverride", *node != new.node),
+            ("clientConnection.kubeconfig", *kubeconfig != new.kubeconfig),
+            ("spillway.clusterId", *cluster_id != new.cluster_id),
+            ("spillway.capacityTickMilliseconds", *tick != new.tick),
+            ("spillway.slowStartSeconds", *slow_start != new.slow_start),
+            ("spillway.markRange", *marks != new.marks),
+            ("iptables", *masquerade != new.masquerade),
+            ("clusterCIDR", *pod_cidrs != new.pod_cidrs),
+            ("healthzBindAddress", *healthz != new.healthz),
+            ("metricsBindAddress", *metrics != new.metrics),
+            ("bindAddressHardFail", *bind_hard_fail != new.bind_hard_fail),
+            ("spillway.drainSeconds", *drain != new.drain),
+            ("spillway.reports", *reports != new.reports),
+        ];
+        let changed = |fields: &[(&'static str, bool)]| {
+            let changed = fields.iter().filter(|(_, changed)| *changed);
+            changed.map(|(field, _)| *field).collect()
+        };
+        Difference {
+            live: changed(&live),
+            restart: changed(&restart),
+        }
+    }
+
+    /// These settings with those of `new` that can take effect while the agent runs.
+    #[must_use]
+    pub fn with_live(&self, new: &Self) -> Self {
+        Self {
+            weights: new.weights,
+            scheduler: new.scheduler,
+            defaults: new.defaults.clone(),
+            strict_arp: new.strict_arp,
+            timeouts: new.timeouts,
+            conntrack: new.conntrack,
+            exclude_cidrs: new.exclude_cidrs.clone(),
+            ..self.clone()
+        }
+    }
+}
+
+impl Difference {
+    /// Whether nothing is different.
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty() && self.restart.is_empty()
+    }
+}

@@ -1,0 +1,82 @@
+//! Fields that somebody has set and that do nothing here.
+
+use serde_json::Value;
+
+use super::file::{Configuration, Iptables, Unused};
+
+/// Their paths. A zero is no choice: kubeadm writes every field.
+pub fn unused(file: &Configuration) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut look = |path: &str, field: &Unused| {
+        if field.as_ref().is_some_and(|value| !is_zero(value)) {
+            found.push(path.to_owned());
+        }
+    };
+    look(
+        "clientConnection.acceptContentTypes",
+        &file.client_connection.accept_content_types,
+    );
+    look("clientConnection.burst", &file.client_connection.burst);
+    look(
+        "clientConnection.contentType",
+        &file.client_connection.content_type,
+    );
+    look("clientConnection.qps", &file.client_connection.qps);
+    look("configSyncPeriod", &file.config_sync_period);
+    look("enableProfiling", &file.enable_profiling);
+    look("featureGates", &file.feature_gates);
+    look("ipvs.minSyncPeriod", &file.ipvs.min_sync_period);
+    look("ipvs.syncPeriod", &file.ipvs.sync_period);
+    look("logging", &file.logging);
+    look("oomScoreAdj", &file.oom_score_adj);
+    look("portRange", &file.port_range);
+    look(
+        "showHiddenMetricsForVersion",
+        &file.show_hidden_metrics_for_version,
+    );
+    look("windowsRunAsService", &file.windows_run_as_service);
+    look("winkernel", &file.winkernel);
+    let other = |section: &Iptables| {
+        let sections = [
+            ("localhostNodePorts", &section.localhost_node_ports),
+            ("minSyncPeriod", &section.min_sync_period),
+            ("syncPeriod", &section.sync_period),
+        ];
+        let set = sections
+            .into_iter()
+            .filter(|(_, field)| field.as_ref().is_some_and(|it| !is_zero(it)));
+        set.map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    for (name, section) in [("iptables", &file.iptables), ("nftables", &file.nftables)] {
+        found.extend(
+            other(section)
+                .into_iter()
+                .map(|field| format!("{name}.{field}")),
+        );
+    }
+    // Masquerading is read from the section of the mode.
+    let (name, idle) = match &*file.mode {
+        "nftables" => ("iptables", &file.iptables),
+        _ => ("nftables", &file.nftables),
+    };
+    if idle.masquerade_all {
+        found.push(format!("{name}.masqueradeAll"));
+    }
+    if idle.masquerade_bit.is_some_and(|bit| bit != 0) {
+        found.push(format!("{name}.masqueradeBit"));
+    }
+    found.sort_unstable();
+    found
+}
+
+/// Whether a value is what Go writes for a field that nobody has set.
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => matches!(&**text, "" | "0" | "0s"),
+        Value::Array(values) => values.iter().all(is_zero),
+        Value::Object(fields) => fields.values().all(is_zero),
+    }
+}

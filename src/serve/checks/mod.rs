@@ -1,0 +1,134 @@
+//! Health-check node ports: where a load balancer asks whether this node has endpoints of its own
+//! for a Service whose clients shall keep their addresses (`externalTrafficPolicy: Local`).
+
+mod ports;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue};
+use tokio::sync::Notify;
+
+use super::Health;
+use super::http::{Answer, JSON, answer};
+use crate::model::{EndpointSlice, Family, Service, ServiceId};
+
+/// What load balancers may weigh nodes by.
+const WEIGHT: HeaderName = HeaderName::from_static("x-load-balancing-endpoint-weight");
+
+/// What there is to say of a Service at its health-check node port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The port, of every address of this node.
+    port: NonZeroU16,
+    /// For each family of the Service, how many ready endpoints this node has.
+    local: BTreeMap<Family, usize>,
+}
+
+impl Check {
+    /// The check of a Service on this node; none for one without a health-check node port.
+    ///
+    /// What counts are addresses of endpoints that are ready. One that terminates is not, though it
+    /// may serve yet: that is how the load balancer learns to go elsewhere in time.
+    pub fn of(service: &Service, slices: &[&EndpointSlice], node: &str) -> Option<Self> {
+        let port = service.health_check_node_port?;
+        let ready = |family: Family| {
+            let mine = slices
+                .iter()
+                .filter(|it| it.family == family && it.cluster.is_none());
+            let endpoints = mine.flat_map(|slice| &slice.endpoints);
+            let here =
+                endpoints.filter(|it| it.conditions.ready && it.node.as_deref() == Some(node));
+            here.map(|it| it.ip).collect::<BTreeSet<IpAddr>>().len()
+        };
+        let families = service.cluster_ips.iter().map(|ip| Family::of(*ip));
+        Some(Self {
+            port,
+            local: families.map(|family| (family, ready(family))).collect(),
+        })
+    }
+}
+
+/// A place to listen at: the port of a Service, of all addresses of a family.
+type Place = (ServiceId, Family, NonZeroU16);
+
+/// All checks of this node, as the core last told them.
+#[derive(Debug)]
+pub struct Checks {
+    health: Arc<Health>,
+    checks: Mutex<BTreeMap<ServiceId, Check>>,
+    changed: Notify,
+}
+
+impl Checks {
+    /// There are none yet.
+    pub fn new(health: Arc<Health>) -> Self {
+        Self {
+            health,
+            checks: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The check of a Service is this from now on.
+    pub fn set(&self, service: &ServiceId, check: Option<Check>) {
+        let ports = self.change(|checks| {
+            let before = checks.get(service).map(|check| check.port);
+            let after = check.as_ref().map(|check| check.port);
+            match check {
+                Some(check) => checks.insert(service.clone(), check),
+                None => checks.remove(service),
+            };
+            before != after
+        });
+        if ports {
+            self.changed.notify_one();
+        }
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<ServiceId, Check>) -> T) -> T {
+        // A panic while it was locked cannot have left it half-changed.
+        change(&mut self.checks.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn places(&self) -> BTreeSet<Place> {
+        self.change(|checks| {
+            let places = checks.iter().flat_map(|(service, check)| {
+                let families = check.local.keys();
+                families.map(|family| (service.clone(), *family, check.port))
+            });
+            places.collect()
+        })
+    }
+
+    /// The answer for a Service, whatever the path, in kube-proxy's very words.
+    fn answer(&self, service: &ServiceId, family: Family, now: SystemTime) -> Answer {
+        let local = self.change(|checks| checks.get(service)?.local.get(&family).copied());
+        let local = local.unwrap_or(0);
+        let healthy = self.health.is_serving(now);
+        let status = if local > 0 && healthy {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        let ServiceId {
+            namespace, name, ..
+        } = service;
+        // Names in Kubernetes need no escapes.
+        let body = format!(
+            "{{\n\t\"service\": {{\n\t\t\"namespace\": \"{namespace}\",\n\t\t\"name\": \"{name}\"\n\t}},\n\
+             \t\"localEndpoints\": {local},\n\t\"serviceProxyHealthy\": {healthy}\n}}"
+        );
+        let mut answer = answer(status, JSON, body);
+        answer
+            .headers_mut()
+            .insert(WEIGHT, HeaderValue::from(local));
+        answer
+    }
+}

@@ -1,0 +1,99 @@
+//! Listening at health-check node ports: those that are wanted, and no others.
+
+use std::collections::BTreeMap;
+use std::future::ready;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::{info, warn};
+
+use super::super::events::{Happening, Reason, Subject, Teller};
+use super::super::http;
+use super::{Checks, Place};
+use crate::model::Family;
+
+/// The time between two attempts at a port that is taken.
+const AGAIN: Duration = Duration::from_secs(5);
+/// As many clients as the health port has: load balancers ask often, and in groups.
+const BACKLOG: u32 = 128;
+
+impl Checks {
+    /// Answers at the ports that are wanted, for ever.
+    pub async fn serve(self: Arc<Self>, teller: Teller) {
+        let mut servers = JoinSet::new();
+        let mut open = BTreeMap::<Place, AbortHandle>::new();
+        loop {
+            let wanted = self.places();
+            open.retain(|place, server| {
+                let stays = wanted.contains(place);
+                if !stays {
+                    // Its listener goes with it.
+                    server.abort();
+                }
+                stays
+            });
+            for place in wanted {
+                if !open.contains_key(&place) {
+                    let server = one(self.clone(), place.clone(), teller.clone());
+                    open.insert(place, servers.spawn(server));
+                }
+            }
+            tokio::select! {
+                () = self.changed.notified() => {}
+                // What has been aborted; the others never end.
+                Some(_) = servers.join_next() => {}
+            }
+        }
+    }
+}
+
+/// Answers at one port, once it is free.
+async fn one(checks: Arc<Checks>, place: Place, teller: Teller) {
+    let (service, family, port) = place;
+    let mut told = false;
+    let listener = loop {
+        match listen(family, port.get()) {
+            Ok(listener) => break listener,
+            Err(error) => {
+                warn!(%service, %family, port, "cannot listen at the health-check node port: {error}");
+                if !told {
+                    told = true;
+                    teller.tell(Happening {
+                        subject: Subject::service(&service, None),
+                        port: format!("{port}/TCP over {family}"),
+                        reason: Reason::FailedToStartServiceHealthcheck,
+                        note: format!(
+                            "node cannot listen at health-check node port {port} over {family}: {error}"
+                        ),
+                    });
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    };
+    info!(%service, %family, port, "answering health checks");
+    let answers = move |_: &hyper::Uri| ready(checks.answer(&service, family, SystemTime::now()));
+    http::serve(listener, answers).await;
+}
+
+/// Listens at a port of all addresses of a family, and leaves the other family alone: each has a
+/// count of its own.
+fn listen(family: Family, port: u16) -> io::Result<TcpListener> {
+    let (socket, ip) = match family {
+        Family::V4 => (TcpSocket::new_v4()?, Ipv4Addr::UNSPECIFIED.into()),
+        Family::V6 => {
+            let socket = TcpSocket::new_v6()?;
+            setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+            (socket, Ipv6Addr::UNSPECIFIED.into())
+        }
+    };
+    // A port that was given up a moment ago may have connections that linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::new(ip, port))?;
+    socket.listen(BACKLOG)
+}
