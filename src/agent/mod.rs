@@ -17,9 +17,10 @@ mod prepare;
 mod reload;
 mod reporter;
 mod routes;
+mod served;
 mod status;
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -32,8 +33,8 @@ use crate::capacity::Pace;
 use crate::config::Settings;
 use crate::plan::Here;
 use crate::reports::{self, Keys};
-use crate::serve::events::{Happening, Reason, Subject, Teller, Told, Writer};
-use crate::serve::{self, Checks, Health, Local, Metrics};
+use crate::serve::events::{Happening, Reason, Teller, Told, Writer};
+use crate::serve::{Checks, Health, Local, Metrics};
 use crate::sync::{Linux, Syncer};
 use crate::watch;
 pub use core::{Core, Observer, Report};
@@ -42,15 +43,8 @@ pub use pace::Pacer;
 use reload::Current;
 pub use reload::Source;
 pub use reporter::Reporter;
+use served::Served;
 use status::Status;
-
-/// What others are told, each at a place of its own.
-struct Served {
-    health: Arc<Health>,
-    checks: Arc<Checks>,
-    metrics: Arc<Metrics>,
-    teller: Teller,
-}
 
 /// Sets up the node as far as that needs more rights than the agent itself: sysctls and time-outs.
 ///
@@ -159,10 +153,10 @@ async fn serve_and_watch(
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be caught")?;
     let local = local(settings.socket.as_deref())?;
     let Served {
-        health,
         checks,
         metrics,
         teller,
+        ..
     } = served;
     let current = Current::new(settings.clone());
     let client = watch::client(kubeconfig(settings, source))
@@ -171,18 +165,11 @@ async fn serve_and_watch(
     info!(node = settings.node, "watching");
 
     let events = Writer::new(client.clone(), &settings.node, metrics.clone()).run(told);
-    let tell = |reason, port: &str, note: String| {
-        teller.tell(Happening {
-            subject: Subject::node(&settings.node),
-            port: port.to_owned(),
-            reason,
-            note,
-        });
-    };
-    tell(
+    served.tell(
+        settings,
         Reason::Starting,
         "",
-        "the service proxy has started".to_owned(),
+        "the service proxy has started",
     );
     let problems = metrics.clone();
     let problem_teller = teller.clone();
@@ -203,44 +190,6 @@ async fn serve_and_watch(
                 let feed = feed.clone();
                 local.serve(move |ask| feed.ask(ask)).await;
             }
-            None => std::future::pending().await,
-        }
-    };
-    let hard = settings.bind_hard_fail;
-    let probed = async {
-        match settings.healthz {
-            Some(at) => serve::healthz(
-                at,
-                hard,
-                |error: &io::Error| {
-                    let reason = Reason::FailedToStartProxierHealthcheck;
-                    tell(reason, "healthz", format!("cannot listen on {at}: {error}"));
-                },
-                health.clone(),
-                metrics.clone(),
-            )
-            .await
-            .context("healthz"),
-            None => std::future::pending().await,
-        }
-    };
-    let scraped = async {
-        match settings.metrics {
-            Some(at) => serve::metrics(
-                at,
-                hard,
-                |error: &io::Error| {
-                    let reason = Reason::FailedToStartMetricServer;
-                    tell(reason, "metrics", format!("cannot listen on {at}: {error}"));
-                },
-                metrics.clone(),
-                {
-                    let current = current.clone();
-                    move || current.get().written()
-                },
-            )
-            .await
-            .context("metrics"),
             None => std::future::pending().await,
         }
     };
@@ -267,8 +216,8 @@ async fn serve_and_watch(
         () = watches => Err(anyhow!("the watches have ended")),
         () = events => Err(anyhow!("the writer of Events has ended")),
         () = asked => Err(anyhow!("the local socket has ended")),
-        ended = probed => ended,
-        ended = scraped => ended,
+        ended = served.health(settings) => ended,
+        ended = served.metrics(settings, current.clone()) => ended,
         _ = terminate.recv() => {
             stopping("SIGTERM");
             Ok(())

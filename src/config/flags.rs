@@ -22,10 +22,10 @@ pub struct Flags {
     /// How pods are told from other clients
     #[arg(long, value_name = "MODE")]
     pub detect_local_mode: Option<String>,
-    /// The bridge that pods are at, for mode BridgeInterface
+    /// The bridge that pods are at, for mode `BridgeInterface`
     #[arg(long, value_name = "LINK")]
     pub pod_bridge_interface: Option<String>,
-    /// What pods' links start with, for mode InterfaceNamePrefix
+    /// What pods' links start with, for mode `InterfaceNamePrefix`
     #[arg(long, value_name = "PREFIX")]
     pub pod_interface_name_prefix: Option<String>,
     /// Ranges of the node's addresses that serve node ports
@@ -67,7 +67,7 @@ pub struct Flags {
     /// Time-out of established TCP connections in connection tracking
     #[arg(long, value_name = "DURATION")]
     pub conntrack_tcp_timeout_established: Option<Duration>,
-    /// Time-out of TCP connections in CLOSE_WAIT
+    /// Time-out of TCP connections in `CLOSE_WAIT`
     #[arg(long, value_name = "DURATION")]
     pub conntrack_tcp_timeout_close_wait: Option<Duration>,
     /// Whether packets out of the TCP window are tracked, too

@@ -62,7 +62,7 @@ type Place = (ServiceId, Family, NonZeroU16);
 #[derive(Debug)]
 pub struct Checks {
     health: Arc<Health>,
-    checks: Mutex<BTreeMap<ServiceId, Check>>,
+    of: Mutex<BTreeMap<ServiceId, Check>>,
     changed: Notify,
 }
 
@@ -71,7 +71,7 @@ impl Checks {
     pub fn new(health: Arc<Health>) -> Self {
         Self {
             health,
-            checks: Mutex::default(),
+            of: Mutex::default(),
             changed: Notify::new(),
         }
     }
@@ -94,7 +94,7 @@ impl Checks {
 
     fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<ServiceId, Check>) -> T) -> T {
         // A panic while it was locked cannot have left it half-changed.
-        change(&mut self.checks.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.of.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn places(&self) -> BTreeSet<Place> {

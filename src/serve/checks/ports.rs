@@ -38,10 +38,9 @@ impl Checks {
                 stays
             });
             for place in wanted {
-                if !open.contains_key(&place) {
-                    let server = one(self.clone(), place.clone(), teller.clone());
-                    open.insert(place, servers.spawn(server));
-                }
+                open.entry(place).or_insert_with_key(|place| {
+                    servers.spawn(one(self.clone(), place.clone(), teller.clone()))
+                });
             }
             tokio::select! {
                 () = self.changed.notified() => {}

@@ -198,7 +198,7 @@ impl Metrics {
         }
         let looks = u32::try_from(after.looks - before.looks).unwrap_or(u32::MAX);
         for _ in 0..looks {
-            let took = (after.time - before.time) / looks;
+            let took = after.time.saturating_sub(before.time) / looks;
             self.proxy.flow_looks.observe(took.as_secs_f64());
         }
     }

@@ -21,6 +21,7 @@ use crate::sync::{Platform, Trouble};
 pub struct Kernel(Rc<RefCell<State>>);
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 pub struct State {
     pub services: BTreeMap<ServiceKey, (Service, Vec<Destination>)>,
     pub addresses: BTreeSet<IpAddr>,
@@ -250,13 +251,13 @@ impl Platform for Kernel {
     }
 
     fn forget(&mut self, stale: &Stale) -> Result<Vec<Flow>, Trouble> {
-        let mut state = self.state();
-        state.flow_reads += 1;
-        if state.flows_are_hidden {
+        let mut kernel = self.state();
+        kernel.flow_reads += 1;
+        if kernel.flows_are_hidden {
             return Err(Errno::EINVAL.into());
         }
-        let (gone, left) = state.flows.iter().partition(|flow| stale.holds(flow));
-        state.flows = left;
+        let (gone, left) = kernel.flows.iter().partition(|flow| stale.holds(flow));
+        kernel.flows = left;
         Ok(gone)
     }
 }
