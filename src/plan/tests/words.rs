@@ -31,10 +31,7 @@ fn where_nobody_says_anything_the_configuration_does() {
         said(&web, &[pods()], &here()),
         [
             ("routing prefer".into(), all),
-            (
-                "weights self=100,node=100,zone=30,cluster=10,remote=1".into(),
-                all
-            ),
+            ("weights node=100,zone=30,cluster=10,remote=1".into(), all),
             ("levels node,zone,cluster,remote".into(), all),
             ("capacity unlimited".into(), all),
             ("remote fallback".into(), all),

@@ -19,7 +19,7 @@ const KILL: Duration = Duration::from_secs(31);
 const REPLACE: Duration = Duration::from_secs(41);
 
 /// How long the agent may take to hear of the service, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The service `shop`: two pods on the client's node, two elsewhere in its cluster, and two in the
 /// other cluster.
