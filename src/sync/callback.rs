@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tracing::{info, warn};
 
@@ -14,9 +14,6 @@ use super::Syncer;
 use super::platform::Platform;
 use crate::kernel::nft::Element;
 use crate::model::Protocol;
-
-/// How often the kernel is told again: what it is told lasts twice as long.
-const AGAIN: Duration = Duration::from_millis(2_500);
 
 /// What the kernel was told last.
 #[derive(Debug, Default)]
@@ -30,7 +27,9 @@ impl<P: Platform> Syncer<P> {
     /// those to all others stay. To be called again and again for as long as it shall be so.
     pub fn call_back(&mut self, servers: BTreeSet<(Protocol, IpAddr, NonZeroU16)>, now: Instant) {
         let news = servers != self.called.servers;
-        let old = self.called.at.is_none_or(|at| now >= at + AGAIN);
+        // What the kernel is told runs out: it is told again when half of that time is over.
+        let again = Element::CALLED / 2;
+        let old = self.called.at.is_none_or(|at| now >= at + again);
         if !news && (servers.is_empty() || !old) {
             return;
         }

@@ -2,12 +2,13 @@
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
+use netlink_packet_core::NLM_F_ACK;
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use nix::errno::Errno;
 
-use super::flow::{append, listing};
+use super::flow::{about, listing};
 use super::{Flow, Stale};
+use crate::kernel::netfilter::{append, dump, is};
 use crate::kernel::socket::{BATCH_BYTES, Socket};
 use crate::model::Family;
 
@@ -64,23 +65,20 @@ impl Client {
 
     fn stale(&mut self, family: Family, stale: &Stale) -> io::Result<Vec<Flow>> {
         let mut found = Vec::new();
-        for _ in 0..ATTEMPTS {
-            found.clear();
-            let sequence = self.socket.next_sequence();
-            let mut request = Vec::new();
-            let message = listing(stale.port(family));
-            append(&mut request, family, sequence, NLM_F_DUMP, message);
-            let outcome = self.socket.dump(&request, sequence, |payload| {
-                found.extend(Flow::parse(payload).filter(|flow| stale.holds(flow)));
-                Ok(())
-            });
-            match outcome {
-                Ok(()) => break,
-                Err(error) if is(error.raw_os_error(), Errno::EINTR) => {}
-                Err(error) => return Err(error),
-            }
+        let message = about(family, listing(stale.port(family)));
+        let outcome = dump(
+            &mut self.socket,
+            &message,
+            ATTEMPTS,
+            &mut found,
+            |reply, found| {
+                found.extend(Flow::parse(reply).filter(|flow| stale.holds(flow)));
+            },
+        );
+        match outcome {
+            Err(error) if !is(&error, Errno::EINTR) => Err(error),
+            _ => Ok(found),
         }
-        Ok(found)
     }
 
     fn delete(&mut self, flows: &[Flow]) -> Result<(), Error> {
@@ -90,7 +88,8 @@ impl Client {
             let sequence = self.socket.next_sequence();
             let last = batch.len() >= BATCH_BYTES || index + 1 == flows.len();
             let flags = if last { NLM_F_ACK } else { 0 };
-            append(&mut batch, flow.family(), sequence, flags, flow.deletion());
+            let message = about(flow.family(), flow.deletion());
+            append(&mut batch, sequence, flags, message);
             if last {
                 let refusals = self.socket.exchange(&batch, sequence);
                 refused.extend(refusals.map_err(Error::Exchange)?);
@@ -98,7 +97,7 @@ impl Client {
             }
         }
         // One that has ended by itself meanwhile is as good as deleted.
-        refused.retain(|refusal| !is(Some(refusal.errno), Errno::ENOENT));
+        refused.retain(|refusal| refusal.errno != Errno::ENOENT as i32);
         refused.first().map_or(Ok(()), |first| {
             Err(Error::Refused {
                 count: refused.len(),
@@ -106,8 +105,4 @@ impl Client {
             })
         })
     }
-}
-
-fn is(errno: Option<i32>, wanted: Errno) -> bool {
-    errno == Some(wanted as i32)
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
-use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED, NLM_F_REQUEST, NetlinkMessage};
+use netlink_packet_core::{DefaultNla, Emitable, NLA_F_NESTED};
 use netlink_packet_netfilter::conntrack::{
     ConntrackAttribute, ConntrackMessage, ConntrackMessageType, IPTuple, ProtoTuple, Protocol,
     Tuple,
@@ -11,10 +11,8 @@ use netlink_packet_netfilter::conntrack::{
 use netlink_packet_netfilter::{NetfilterHeader, NetfilterMessage, NetfilterProtoFamily};
 
 use crate::kernel::attributes::find;
+use crate::kernel::netfilter::HEADER;
 use crate::model::Family;
-
-/// The length of `struct nfgenmsg`, with which every reply begins.
-const HEADER: usize = 4;
 
 // `enum ctattr_type`
 const CTA_TUPLE_ORIG: u16 = 1;
@@ -151,25 +149,11 @@ pub(super) fn listing(port: Option<NonZeroU16>) -> ConntrackMessage {
     }
 }
 
-/// Appends a request.
-pub(super) fn append(
-    bytes: &mut Vec<u8>,
-    family: Family,
-    sequence: u32,
-    flags: u16,
-    message: ConntrackMessage,
-) {
+/// A message about the flows of a family.
+pub(super) fn about(family: Family, message: ConntrackMessage) -> NetfilterMessage {
     let family = match family {
         Family::V4 => NetfilterProtoFamily::IPv4,
         Family::V6 => NetfilterProtoFamily::IPv6,
     };
-    let message = NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), message);
-    let mut message = NetlinkMessage::from(message);
-    message.header.flags = NLM_F_REQUEST | flags;
-    message.header.sequence_number = sequence;
-    message.finalize();
-    let start = bytes.len();
-    // Every part of a message is a multiple of four bytes long, so the next one is aligned.
-    bytes.resize(start + message.buffer_len(), 0);
-    message.serialize(&mut bytes[start..]);
+    NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), message)
 }

@@ -2,13 +2,14 @@
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST, NetlinkBuffer, NetlinkMessage};
+use netlink_packet_core::{NLM_F_ACK, NetlinkBuffer};
 use netlink_packet_netfilter::nftables::NfTablesMessage;
 use netlink_packet_netfilter::none::ControlMessage;
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
 };
 
+use crate::kernel::netfilter::append;
 use crate::kernel::socket::{Refusal, Socket};
 
 /// `NFNL_SUBSYS_NFTABLES`
@@ -86,14 +87,8 @@ impl Batch {
     }
 }
 
-/// A request of its own, outside of any batch.
-pub fn request(sequence: u32, flags: u16, message: NfTablesMessage) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    append(&mut bytes, sequence, flags, inet(message));
-    bytes
-}
-
-fn inet(message: NfTablesMessage) -> NetfilterMessage {
+/// A message about the tables of family `inet`.
+pub fn inet(message: NfTablesMessage) -> NetfilterMessage {
     NetfilterMessage::new(
         NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0),
         NetfilterMessageInner::from(message),
@@ -105,15 +100,4 @@ fn control(message: ControlMessage) -> NetfilterMessage {
         NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, NFTABLES),
         message,
     )
-}
-
-fn append(bytes: &mut Vec<u8>, sequence: u32, flags: u16, message: NetfilterMessage) {
-    let mut message = NetlinkMessage::from(message);
-    message.header.flags = NLM_F_REQUEST | flags;
-    message.header.sequence_number = sequence;
-    message.finalize();
-    let start = bytes.len();
-    // Every part of a message is a multiple of four bytes long, so the next one is aligned.
-    bytes.resize(start + message.buffer_len(), 0);
-    message.serialize(&mut bytes[start..]);
 }

@@ -2,22 +2,19 @@
 
 use std::io;
 
-use netlink_packet_core::NLM_F_DUMP;
 use netlink_packet_netfilter::nftables::{
     ChainMessage, NfTablesMessage, SetElementList, SetElementMessage,
 };
-use nix::errno::Errno;
 
-use super::batch::request;
+use super::batch::inet;
 use super::element::Set;
 use super::schema::TABLE;
 use crate::kernel::attributes::{find, nested};
+use crate::kernel::netfilter::{self, HEADER};
 use crate::kernel::socket::Socket;
 
 /// How often to start again when the ruleset changed while it was read.
 const ATTEMPTS: usize = 16;
-/// The length of `struct nfgenmsg`, with which every reply begins.
-const HEADER: usize = 4;
 
 /// The names of the table's chains; none if there is no table.
 pub fn chains(socket: &mut Socket) -> io::Result<Vec<String>> {
@@ -25,7 +22,7 @@ pub fn chains(socket: &mut Socket) -> io::Result<Vec<String>> {
     const NFTA_CHAIN_NAME: u16 = 3;
     let message = NfTablesMessage::GetChain(ChainMessage { attributes: vec![] });
     let mut names = Vec::new();
-    dump(socket, &message, &mut names, |attributes, names| {
+    dump(socket, message, &mut names, |attributes, names| {
         if find(attributes, NFTA_CHAIN_TABLE).and_then(text) == Some(TABLE) {
             names.extend(
                 find(attributes, NFTA_CHAIN_NAME)
@@ -53,7 +50,7 @@ pub fn entries(socket: &mut Socket, set: Set) -> io::Result<Vec<Entry>> {
         ],
     });
     let mut entries = Vec::new();
-    dump(socket, &message, &mut entries, |attributes, entries| {
+    dump(socket, message, &mut entries, |attributes, entries| {
         let list = find(attributes, NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or_default();
         for (_, element) in nested(list) {
             let value = |kind| find(find(element, kind)?, NFTA_DATA_VALUE).map(<[u8]>::to_vec);
@@ -66,25 +63,13 @@ pub fn entries(socket: &mut Socket, set: Set) -> io::Result<Vec<Entry>> {
 /// Collects from the attributes of every reply.
 fn dump<T>(
     socket: &mut Socket,
-    message: &NfTablesMessage,
+    message: NfTablesMessage,
     found: &mut Vec<T>,
     each: impl Fn(&[u8], &mut Vec<T>),
 ) -> io::Result<()> {
-    let mut outcome = Ok(());
-    for _ in 0..ATTEMPTS {
-        found.clear();
-        let sequence = socket.next_sequence();
-        let bytes = request(sequence, NLM_F_DUMP, message.clone());
-        outcome = socket.dump(&bytes, sequence, |reply| {
-            each(reply.get(HEADER..).unwrap_or_default(), found);
-            Ok(())
-        });
-        match &outcome {
-            Err(error) if error.raw_os_error() == Some(Errno::EINTR as i32) => {}
-            _ => break,
-        }
-    }
-    outcome
+    netfilter::dump(socket, &inet(message), ATTEMPTS, found, |reply, found| {
+        each(reply.get(HEADER..).unwrap_or_default(), found);
+    })
 }
 
 /// A string that ends with a zero.

@@ -136,8 +136,7 @@ impl Element {
         let mark = || marks.mark(u32::from_ne_bytes(value?.try_into().ok()?));
         Some(match set {
             Set::Services(family) => {
-                let (ip, rest) = address(family, key)?;
-                let (protocol, port) = from_frontend(rest)?;
+                let (ip, protocol, port) = from_endpoint(family, key)?;
                 let mark = mark()?;
                 Self::Service {
                     ip,
@@ -148,8 +147,7 @@ impl Element {
             }
             Set::Own(family) => {
                 let (client, rest) = address(family, key)?;
-                let (ip, rest) = address(family, rest)?;
-                let (protocol, port) = from_frontend(rest)?;
+                let (ip, protocol, port) = from_endpoint(family, rest)?;
                 let mark = mark()?;
                 Self::Own {
                     client,
@@ -160,13 +158,11 @@ impl Element {
                 }
             }
             Set::Hosts(family) => {
-                let (ip, rest) = address(family, key)?;
-                let (protocol, port) = from_frontend(rest)?;
+                let (ip, protocol, port) = from_endpoint(family, key)?;
                 Self::Host { ip, protocol, port }
             }
             Set::Called(family) => {
-                let (ip, rest) = address(family, key)?;
-                let (protocol, port) = from_frontend(rest)?;
+                let (ip, protocol, port) = from_endpoint(family, key)?;
                 Self::Called { ip, protocol, port }
             }
             Set::NodePorts(family) => {
@@ -312,6 +308,13 @@ fn address(family: Family, key: &[u8]) -> Option<(IpAddr, &[u8])> {
             Some((Ipv6Addr::from(*octets).into(), rest))
         }
     }
+}
+
+/// address . protocol . port, at the end of a key
+fn from_endpoint(family: Family, key: &[u8]) -> Option<(IpAddr, Protocol, NonZeroU16)> {
+    let (ip, rest) = address(family, key)?;
+    let (protocol, port) = from_frontend(rest)?;
+    Some((ip, protocol, port))
 }
 
 /// protocol . port

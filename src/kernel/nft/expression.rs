@@ -211,7 +211,7 @@ pub fn update(map: &str, key: u32, value: u32, milliseconds: u64) -> Expression 
             number(NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE),
             number(NFTA_DYNSET_SREG_KEY, register(key).into()),
             number(NFTA_DYNSET_SREG_DATA, register(value).into()),
-            DefaultNla::new(NFTA_DYNSET_TIMEOUT, milliseconds.to_be_bytes().to_vec()),
+            long_number(NFTA_DYNSET_TIMEOUT, milliseconds),
         ],
     )
 }
@@ -226,11 +226,8 @@ pub fn limit(per_second: u32) -> Expression {
     other(
         "limit",
         vec![
-            DefaultNla::new(
-                NFTA_LIMIT_RATE,
-                u64::from(per_second).to_be_bytes().to_vec(),
-            ),
-            DefaultNla::new(NFTA_LIMIT_UNIT, 1_u64.to_be_bytes().to_vec()),
+            long_number(NFTA_LIMIT_RATE, per_second.into()),
+            long_number(NFTA_LIMIT_UNIT, 1),
             number(NFTA_LIMIT_BURST, per_second),
             number(NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS),
         ],
@@ -288,6 +285,10 @@ pub fn module(expression: &Expression) -> Option<&'static str> {
 }
 
 fn number(kind: u16, value: u32) -> DefaultNla {
+    DefaultNla::new(kind, value.to_be_bytes().to_vec())
+}
+
+fn long_number(kind: u16, value: u64) -> DefaultNla {
     DefaultNla::new(kind, value.to_be_bytes().to_vec())
 }
 

@@ -1,7 +1,5 @@
 //! The table itself: made, taken over, read, changed and removed.
 
-use std::io;
-
 use netlink_packet_core::NLM_F_CREATE;
 use netlink_packet_netfilter::nftables::{
     DataAttribute, ListAttribute, NfTablesMessage, SetElementAttribute, SetElementList,
@@ -15,6 +13,7 @@ use super::element::Set;
 use super::schema::{self, Request, TABLE};
 use super::{Action, Base, Element, Error, Transaction, chains, dump};
 use crate::kernel::mark::MarkRange;
+use crate::kernel::netfilter::is;
 use crate::kernel::socket::Socket;
 use crate::model::Family;
 
@@ -223,8 +222,4 @@ fn run(socket: &mut Socket, requests: Vec<Request>) -> Result<(), Error> {
         }
         Refused::Whole(cause) => Error::Transaction(cause),
     })
-}
-
-fn is(error: &io::Error, errno: Errno) -> bool {
-    error.raw_os_error() == Some(errno as i32)
 }
