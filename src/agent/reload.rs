@@ -82,8 +82,9 @@ pub async fn follow(source: &Source, current: &Current, apply: impl Fn(Settings)
         if before.as_ref() == Some(&text) {
             continue;
         }
+        let read = config::parse(&text, path, &source.overrides);
         before = Some(text);
-        match config::load(Some(path), &source.overrides) {
+        match read {
             Ok((new, warnings)) => {
                 for warning in warnings {
                     warn!("{warning}");

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::capacity::{EndpointState, RankState, Standing, StandingEndpoint, StandingRank};
 use crate::kernel::ipvs::DestinationEntry;
-use crate::model::{Capacity, EndpointSet, Origin, SetId};
+use crate::model::{Capacity, Origin, SetId};
 use crate::plan::{By, Frontend, PortPlan, RealServer, ServicePlan, Style, VirtualServer, Word};
 use crate::serve::routes::{self, EndpointRoutes, FamilyRoutes, LevelRoutes, LevelState};
 use crate::serve::routes::{Origin as Declared, Origination, PortRoutes, Source};
@@ -27,10 +27,7 @@ fn port(SetId { port: id, set }: &SetId, plan: &PortPlan, words: &[Word]) -> Por
         },
         port: id.port.to_string(),
         protocol: id.protocol.to_string(),
-        client: match set {
-            EndpointSet::All => None,
-            EndpointSet::Own(ip) => Some(ip.to_string()),
-        },
+        client: set.client().map(|ip| ip.to_string()),
         frontends: plan.frontends.iter().map(Frontend::to_string).collect(),
         mark: None,
         families: plan

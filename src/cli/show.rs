@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::model::{EndpointSet, Family, SetId};
+use crate::model::{Family, SetId};
 use crate::plan::{Frontend, PortPlan, RealServer, VirtualServer};
 
 /// One endpoint set of a service port, as JSON shows it.
@@ -112,10 +112,7 @@ fn port_view(id: &SetId, plan: &PortPlan) -> PortView {
         service: port.service.name.to_string(),
         port: port.port.to_string(),
         protocol: port.protocol.to_string(),
-        client: match set {
-            EndpointSet::All => None,
-            EndpointSet::Own(ip) => Some(ip.to_string()),
-        },
+        client: set.client().map(|ip| ip.to_string()),
         frontends: plan.frontends.iter().map(Frontend::to_string).collect(),
         virtual_servers: plan.servers.iter().map(server_view).collect(),
     }

@@ -77,8 +77,8 @@ pub fn load(
     parse(&text, path, overrides)
 }
 
-/// Reads the settings from the text of the file at `path`.
-fn parse(
+/// Reads the settings as [`load`] does, from the text of the file at `path`.
+pub fn parse(
     text: &str,
     path: &Path,
     overrides: &Overrides,

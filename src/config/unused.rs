@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::file::{Configuration, Iptables, Unused};
+use super::file::{Configuration, Unused};
 
 /// Their paths. A zero is no choice: kubeadm writes every field.
 pub fn unused(file: &Configuration) -> Vec<String> {
@@ -36,23 +36,13 @@ pub fn unused(file: &Configuration) -> Vec<String> {
     );
     look("windowsRunAsService", &file.windows_run_as_service);
     look("winkernel", &file.winkernel);
-    let other = |section: &Iptables| {
-        let sections = [
-            ("localhostNodePorts", &section.localhost_node_ports),
-            ("minSyncPeriod", &section.min_sync_period),
-            ("syncPeriod", &section.sync_period),
-        ];
-        let set = sections
-            .into_iter()
-            .filter(|(_, field)| field.as_ref().is_some_and(|it| !is_zero(it)));
-        set.map(|(name, _)| name).collect::<Vec<_>>()
-    };
     for (name, section) in [("iptables", &file.iptables), ("nftables", &file.nftables)] {
-        found.extend(
-            other(section)
-                .into_iter()
-                .map(|field| format!("{name}.{field}")),
+        look(
+            &format!("{name}.localhostNodePorts"),
+            &section.localhost_node_ports,
         );
+        look(&format!("{name}.minSyncPeriod"), &section.min_sync_period);
+        look(&format!("{name}.syncPeriod"), &section.sync_period);
     }
     // Masquerading is read from the section of the mode.
     let (name, idle) = match &*file.mode {

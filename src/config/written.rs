@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Settings;
-use crate::model::Said;
+use crate::model::{Level, Said};
 
 impl Settings {
     /// The configuration file that gives these settings.
@@ -57,10 +57,6 @@ impl Settings {
 
     fn written_spillway(&self) -> Value {
         let defaults = &self.defaults;
-        let levels = defaults.levels.get().map(|levels| {
-            let levels: Vec<&str> = levels.iter().map(|level| level.name()).collect();
-            levels.join(",")
-        });
         let flag = |said: &Said<bool>| said.get().copied().unwrap_or_default();
         let reports = self.reports.as_ref();
         let service = reports.map(|it| format!("{}/{}", it.service.namespace, it.service.name));
@@ -72,7 +68,7 @@ impl Settings {
             "clusterId": self.cluster_id.as_deref().unwrap_or_default(),
             "drainBack": flag(&defaults.drain_back),
             "drainSeconds": self.drain.as_secs(),
-            "levels": levels,
+            "levels": defaults.levels.get().map(|levels| Level::list(levels)),
             "markRange": format!(
                 "{:#010x}/{}",
                 self.marks.prefix(),

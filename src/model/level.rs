@@ -40,6 +40,12 @@ impl Level {
         }
     }
 
+    /// Levels as one writes them in an annotation: `node,zone`.
+    pub fn list(levels: &[Self]) -> String {
+        let names: Vec<&str> = levels.iter().map(|level| level.name()).collect();
+        names.join(",")
+    }
+
     /// The level of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|level| level.name() == name)

@@ -98,6 +98,16 @@ pub enum EndpointSet {
     Own(IpAddr),
 }
 
+impl EndpointSet {
+    /// The only client that it is for; none: all others.
+    pub const fn client(self) -> Option<IpAddr> {
+        match self {
+            Self::All => None,
+            Self::Own(ip) => Some(ip),
+        }
+    }
+}
+
 impl SetId {
     /// All endpoints of a service port.
     pub const fn all(port: ServicePortId) -> Self {
@@ -119,9 +129,9 @@ impl SetId {
 
 impl fmt::Display for SetId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.set {
-            EndpointSet::All => self.port.fmt(f),
-            EndpointSet::Own(ip) => write!(f, "{} from {ip}", self.port),
+        match self.set.client() {
+            None => self.port.fmt(f),
+            Some(ip) => write!(f, "{} from {ip}", self.port),
         }
     }
 }

@@ -49,13 +49,14 @@ pub enum Affinity {
 impl<'a> Routing<'a> {
     /// What holds for a Service.
     pub fn of(service: &'a Service, here: &'a Here) -> Self {
-        let sources = [&service.tuning, &here.tuning.all, &here.defaults];
-        let remote = first(sources, |tuning| &tuning.remote);
-        let named = first(sources, |tuning| &tuning.weights);
-        let yields = first(sources, |tuning| &tuning.affinity_yield);
+        let voices = Voices::of(service, here);
+        let remote = voices.first(|tuning| &tuning.remote);
+        let named = voices.first(|tuning| &tuning.weights);
+        let yields = voices.first(|tuning| &tuning.affinity_yield);
         Self {
             here,
-            mode: first(sources, |tuning| &tuning.routing)
+            mode: voices
+                .first(|tuning| &tuning.routing)
                 .copied()
                 .unwrap_or_default(),
             weights: named
@@ -64,19 +65,23 @@ impl<'a> Routing<'a> {
                 .fold(here.weights, |weights, (level, weight)| {
                     weights.with(*level, *weight)
                 }),
-            levels: first(sources, |tuning| &tuning.levels).map_or(&Level::USUAL, Vec::as_slice),
+            levels: voices
+                .first(|tuning| &tuning.levels)
+                .map_or(&Level::USUAL, Vec::as_slice),
             remote: remote.map_or_else(RemoteUse::default, |remote: &Remote| remote.when),
             order: remote.map_or(&[], |remote| &remote.order),
-            scheduler: first(sources, |tuning| &tuning.scheduler).copied(),
+            scheduler: voices.first(|tuning| &tuning.scheduler).copied(),
             affinity: match (service.affinity_seconds, yields) {
                 (None, _) => Affinity::None,
                 (Some(_), Some(true)) => Affinity::Yielding,
                 (Some(_), _) => Affinity::Firm,
             },
-            shed: first(sources, |tuning| &tuning.shed)
+            shed: voices
+                .first(|tuning| &tuning.shed)
                 .copied()
                 .unwrap_or(false),
-            drain_back: first(sources, |tuning| &tuning.drain_back)
+            drain_back: voices
+                .first(|tuning| &tuning.drain_back)
                 .copied()
                 .unwrap_or(false),
             capacity: service.tuning.capacity.get().copied(),
@@ -90,7 +95,7 @@ impl<'a> Routing<'a> {
             // A client that stays with its endpoint cannot be sent away from it.
             return Capacity::Unlimited;
         }
-        let (_, capacity) = self.capacity_by(slice, ip, level);
+        let (_, capacity) = self.capacity_by(Some((slice, ip)), level);
         match (capacity, self.here.tuning.capacity_percent.get()) {
             (Capacity::Connections(connections), Some(percent)) if level == Level::Node => {
                 Capacity::scaled(connections, *percent)
@@ -99,9 +104,16 @@ impl<'a> Routing<'a> {
         }
     }
 
-    /// What is said of the capacity of an endpoint, and by whom.
-    pub fn capacity_by(&self, slice: &EndpointSlice, ip: IpAddr, level: Level) -> (By, Capacity) {
-        let slices = || slice.capacity.get().and_then(|said| said.of(ip));
+    /// What is said of the capacity of an endpoint, and by whom; without one, of any that may come.
+    pub fn capacity_by(
+        &self,
+        endpoint: Option<(&EndpointSlice, IpAddr)>,
+        level: Level,
+    ) -> (By, Capacity) {
+        let slices = || {
+            let (slice, ip) = endpoint?;
+            slice.capacity.get()?.of(ip)
+        };
         let nodes = || {
             let nodes = self.here.tuning.all.capacity.get().copied();
             nodes.filter(|_| level == Level::Node)
@@ -147,13 +159,31 @@ impl<'a> Routing<'a> {
     }
 }
 
-/// The word of the first source that says something.
-fn first<'a, T>(
-    sources: [&'a Tuning; 3],
-    field: impl Fn(&'a Tuning) -> &'a Said<T>,
-) -> Option<&'a T>
-where
-    T: 'a,
-{
-    sources.into_iter().find_map(|tuning| field(tuning).get())
+/// Those who can speak of all endpoints of a Service; the first one that does has the last word.
+#[derive(Clone, Copy, Debug)]
+pub struct Voices<'a>([(By, &'a Tuning); 3]);
+
+impl<'a> Voices<'a> {
+    /// Those who can speak of a Service on this node.
+    pub fn of(service: &'a Service, here: &'a Here) -> Self {
+        Self([
+            (By::Service, &service.tuning),
+            (By::Node, &here.tuning.all),
+            (By::Configuration, &here.defaults),
+        ])
+    }
+
+    /// What the first one says, if anybody does.
+    pub fn first<T: 'a>(self, field: impl Fn(&'a Tuning) -> &'a Said<T>) -> Option<&'a T> {
+        self.0
+            .into_iter()
+            .find_map(|(_, tuning)| field(tuning).get())
+    }
+
+    /// Who that is; where nobody says anything, what is so without a configuration.
+    pub fn by<T: 'a>(self, field: impl Fn(&'a Tuning) -> &'a Said<T>) -> By {
+        let mut voices = self.0.into_iter();
+        let first = voices.find(|(_, tuning)| field(tuning).get().is_some());
+        first.map_or(By::Configuration, |(by, _)| by)
+    }
 }

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use super::Here;
 use super::endpoints::near;
-use super::routing::{Affinity, Routing};
-use crate::model::{Capacity, EndpointSlice, Mode, Remote, Said, Service, Tuning};
+use super::routing::{Affinity, Routing, Voices};
+use crate::model::{Capacity, EndpointSlice, Level, Mode, Remote, Service};
 
 /// What holds for one part of the routing, and who said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,10 +35,7 @@ pub enum By {
 /// others only if somebody did.
 pub fn words(service: &Service, slices: &[&EndpointSlice], here: &Here) -> Vec<Word> {
     let routing = Routing::of(service, here);
-    let said = Voices {
-        service: &service.tuning,
-        here,
-    };
+    let said = Voices::of(service, here);
     let mut words = vec![word("routing", &routing.mode, said.by(|one| &one.routing))];
     if routing.mode == Mode::Prefer {
         words.push(word(
@@ -47,13 +44,12 @@ pub fn words(service: &Service, slices: &[&EndpointSlice], here: &Here) -> Vec<W
             said.by(|one| &one.weights),
         ));
     }
-    let levels: Vec<&str> = routing.levels.iter().map(|level| level.name()).collect();
     words.push(word(
         "levels",
-        &levels.join(","),
+        &Level::list(routing.levels),
         said.by(|one| &one.levels),
     ));
-    words.extend(capacities(service, slices, &routing, here));
+    words.extend(capacities(slices, &routing, here));
     if let Some(percent) = here.tuning.capacity_percent.get() {
         words.push(word("capacity-factor", &factor(*percent), By::Node));
     }
@@ -88,52 +84,18 @@ fn word(part: &'static str, value: &impl ToString, by: By) -> Word {
     Word { part, value, by }
 }
 
-/// Those who speak of more than an endpoint.
-struct Voices<'a> {
-    service: &'a Tuning,
-    here: &'a Here,
-}
-
-impl<'a> Voices<'a> {
-    fn by<T: 'a>(&self, field: impl Fn(&'a Tuning) -> &'a Said<T>) -> By {
-        if field(self.service).get().is_some() {
-            By::Service
-        } else if field(&self.here.tuning.all).get().is_some() {
-            By::Node
-        } else {
-            By::Configuration
-        }
-    }
-
-    fn first<T: 'a>(&self, field: impl Fn(&'a Tuning) -> &'a Said<T>) -> Option<&'a T> {
-        let all = [self.service, &self.here.tuning.all, &self.here.defaults];
-        all.into_iter().find_map(|tuning| field(tuning).get())
-    }
-}
-
 /// The capacities of the endpoints that there are, before any factor: one word of each who has a
 /// say in any.
-fn capacities(
-    service: &Service,
-    slices: &[&EndpointSlice],
-    routing: &Routing<'_>,
-    here: &Here,
-) -> Vec<Word> {
+fn capacities(slices: &[&EndpointSlice], routing: &Routing<'_>, here: &Here) -> Vec<Word> {
     let mut said: Vec<(By, Capacity)> = Vec::new();
     for slice in slices {
         for endpoint in &slice.endpoints {
             let level = near(slice, endpoint, here);
-            said.push(routing.capacity_by(slice, endpoint.ip, level));
+            said.push(routing.capacity_by(Some((slice, endpoint.ip)), level));
         }
     }
     if said.is_empty() {
-        let by = match service.tuning.capacity.get() {
-            Some(_) => By::Service,
-            None => By::Configuration,
-        };
-        let defaults = here.defaults.capacity.get().copied();
-        let capacity = service.tuning.capacity.get().copied().or(defaults);
-        said.push((by, capacity.unwrap_or(Capacity::Unlimited)));
+        said.push(routing.capacity_by(None, Level::Cluster));
     }
     let order = [By::Slice, By::Service, By::Node, By::Configuration];
     let words = order.into_iter().filter_map(|by| {

@@ -105,9 +105,8 @@ fn quiesce(ipvs: &mut Client, services: &[ServiceKey]) -> Result<()> {
     let mut commands = Vec::new();
     for key in services {
         for entry in ipvs.destinations(key)? {
-            let weight = 0;
             let destination = Destination {
-                weight,
+                weight: 0,
                 ..entry.destination
             };
             commands.push(Command::SetDestination(*key, destination));

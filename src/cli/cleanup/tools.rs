@@ -2,7 +2,7 @@
 //! command calls them, never the agent.
 
 use std::io::{ErrorKind, Write};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -71,10 +71,7 @@ fn output(tool: &str, arguments: &[&str]) -> Result<Option<String>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         output => output.with_context(|| format!("{tool} cannot be run"))?,
     };
-    if !output.status.success() {
-        let error = String::from_utf8_lossy(&output.stderr);
-        bail!("{tool} {}: {}", arguments.join(" "), error.trim());
-    }
+    check(tool, arguments, &output)?;
     Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
 }
 
@@ -91,6 +88,11 @@ fn feed(tool: &str, arguments: &[&str], input: &str) -> Result<()> {
             .with_context(|| format!("{tool} does not listen"))?;
     }
     let output = child.wait_with_output()?;
+    check(tool, arguments, &output)
+}
+
+/// A tool that fails says why.
+fn check(tool: &str, arguments: &[&str], output: &Output) -> Result<()> {
     if !output.status.success() {
         let error = String::from_utf8_lossy(&output.stderr);
         bail!("{tool} {}: {}", arguments.join(" "), error.trim());

@@ -47,9 +47,11 @@ pub fn levels(text: &str) -> Option<Vec<Level>> {
         }
         levels.push(level);
     }
-    let own = levels.iter().position(|level| *level == Level::Own);
-    let rest = own.map_or(0, |place| place + 1);
-    (rest < 2 && rest < levels.len()).then_some(levels)
+    match levels.iter().position(|level| *level == Level::Own) {
+        None => Some(levels),
+        Some(0) if levels.len() > 1 => Some(levels),
+        Some(_) => None,
+    }
 }
 
 /// `unlimited`, `auto`, or a number of connections
