@@ -12,7 +12,7 @@ use super::reporter::Reporter;
 use super::routes;
 use crate::capacity::{Controller, Key};
 use crate::kernel::mark::Mark;
-use crate::model::{EndpointSlice, Family, Node, ServiceId};
+use crate::model::{Family, Node, ServiceId};
 use crate::plan::{Here, ServicePlan, plan, words};
 use crate::serve::routes::PortRoutes;
 use crate::serve::{Check, Knows};
@@ -247,7 +247,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
                 let service = self.snapshot.service(id);
                 let check = service.and_then(|it| Check::of(it, &slices, &self.here.node));
                 self.observer.checked(id, check);
-                let mut plan = self.plan(id, &slices);
+                let mut plan = service.map_or_else(ServicePlan::new, |service| {
+                    plan(service, &slices, &self.here)
+                });
                 if let Some(reporter) = &mut self.reporter {
                     reporter.planned(id, &plan, &slices);
                 }
@@ -257,13 +259,6 @@ impl<P: Platform, O: Observer> Core<P, O> {
             self.syncer.apply(plans, now);
         }
         true
-    }
-
-    fn plan(&self, id: &ServiceId, slices: &[&EndpointSlice]) -> ServicePlan {
-        self.snapshot
-            .service(id)
-            .map(|service| plan(service, slices, &self.here))
-            .unwrap_or_default()
     }
 }
 

@@ -109,6 +109,9 @@ impl Pacer {
             }
             *due = now + self.controller.delay(key).unwrap_or(usual).min(usual);
         }
+        if looked == 0 && !self.due.is_empty() {
+            return false;
+        }
         syncer.tune(&changes, now);
         let called = self.controller.called_back(now);
         let called = called.map(|(key, (ip, port))| (key.id.port.protocol, ip, port));

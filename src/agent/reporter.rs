@@ -144,11 +144,8 @@ impl Reporter {
             demand: wants(pacer, key),
         };
         let budgets = news.summary.budgets(&own, pods);
-        let sets: Vec<Key> = pacer.controller().sets_of(key).cloned().collect();
-        for set in sets {
-            let controller = pacer.controller_mut();
-            controller.share(&set, &budgets, news.at, now);
-        }
+        let controller = pacer.controller_mut();
+        controller.share(key, &budgets, news.at, now);
     }
 
     fn capacity_here(&self, key: &Key) -> u32 {
@@ -158,13 +155,9 @@ impl Reporter {
     }
 }
 
-/// What this node wants of a service port, whichever of its clients want it.
 fn wants(pacer: &Pacer, key: &Key) -> f64 {
-    let controller = pacer.controller();
-    let sets = controller.sets_of(key);
-    sets.filter_map(|one| controller.demand(one))
-        .map(|demand| demand.connections)
-        .sum()
+    let demand = pacer.controller().demand(key);
+    demand.map_or(0.0, |demand| demand.connections)
 }
 
 /// A pod of this cluster with a capacity that all nodes know. What is learned is a node's own.

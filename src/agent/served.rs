@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -30,16 +31,31 @@ impl Served {
         });
     }
 
+    /// Has an Event told of an address that cannot be had.
+    fn taken(
+        &self,
+        settings: &Settings,
+        reason: Reason,
+        what: &str,
+        at: SocketAddr,
+    ) -> impl FnOnce(&io::Error) {
+        move |error| {
+            let note = format!("cannot listen on {at}: {error}");
+            self.tell(settings, reason, what, &note);
+        }
+    }
+
     /// Serves health, if it is to be served.
     pub async fn health(&self, settings: &Settings) -> anyhow::Result<()> {
         let Some(at) = settings.healthz else {
             return pending().await;
         };
-        let failed = |error: &io::Error| {
-            let reason = Reason::FailedToStartProxierHealthcheck;
-            let note = format!("cannot listen on {at}: {error}");
-            self.tell(settings, reason, "healthz", &note);
-        };
+        let failed = self.taken(
+            settings,
+            Reason::FailedToStartProxierHealthcheck,
+            "healthz",
+            at,
+        );
         let (health, metrics) = (self.health.clone(), self.metrics.clone());
         serve::healthz(at, settings.bind_hard_fail, failed, health, metrics)
             .await
@@ -51,11 +67,7 @@ impl Served {
         let Some(at) = settings.metrics else {
             return pending().await;
         };
-        let failed = |error: &io::Error| {
-            let reason = Reason::FailedToStartMetricServer;
-            let note = format!("cannot listen on {at}: {error}");
-            self.tell(settings, reason, "metrics", &note);
-        };
+        let failed = self.taken(settings, Reason::FailedToStartMetricServer, "metrics", at);
         let written = move || current.get().written();
         let metrics = self.metrics.clone();
         serve::metrics(at, settings.bind_hard_fail, failed, metrics, written)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::server::Server;
 use super::{Address, Adjustment, Budgets, Count, Demand, Key, Pace, Standing};
-use crate::model::ServiceId;
+use crate::model::{Family, ServiceId, SetId};
 use crate::plan::VirtualServer;
 
 /// The control loops of all virtual servers that have a capacity.
@@ -94,8 +94,14 @@ impl Controller {
     /// Those of them that share their endpoints with `key`, itself among them: the sets of one family
     /// of a service port.
     pub fn sets_of(&self, key: &Key) -> impl Iterator<Item = &Key> {
-        self.keys_of(&key.id.port.service)
-            .filter(|one| one.id.port == key.id.port && one.family == key.family)
+        // All of a service port follow each other, the set of all endpoints first.
+        let first = Key {
+            id: SetId::all(key.id.port.clone()),
+            family: Family::V4,
+        };
+        let port = self.servers.range(first..).map(|(one, _)| one);
+        port.take_while(|one| one.id.port == key.id.port)
+            .filter(|one| one.family == key.family)
     }
 
     /// How long after its last tick a virtual server wants the next: [`Pace::tick`], or
@@ -141,17 +147,26 @@ impl Controller {
         elsewhere
     }
 
-    /// What this node wants of a virtual server, for the others to know. None for one without
-    /// capacity.
+    /// What this node wants of one family of a service port, over all of its sets, for the others to
+    /// know. None for one without capacity.
     pub fn demand(&self, key: &Key) -> Option<Demand> {
-        self.servers.get(key).map(|server| server.demand)
+        let servers = self.sets_of(key).filter_map(|one| self.servers.get(one));
+        servers
+            .map(|server| server.demand)
+            .reduce(|all, one| Demand {
+                connections: all.connections + one.connections,
+                per_second: all.per_second + one.per_second,
+            })
     }
 
-    /// Takes this node's part of each endpoint's capacity, by reports that came at `heard`. It shows
-    /// at the next tick.
+    /// Takes this node's part of each endpoint's capacity, which the sets of a service port share, by
+    /// reports that came at `heard`. It shows at the next tick.
     pub fn share(&mut self, key: &Key, budgets: &Budgets, heard: Instant, now: Instant) {
-        if let Some(server) = self.servers.get_mut(key) {
-            server.share(budgets, self.seed, heard, now);
+        let sets: Vec<Key> = self.sets_of(key).cloned().collect();
+        for set in sets {
+            if let Some(server) = self.servers.get_mut(&set) {
+                server.share(budgets, self.seed, heard, now);
+            }
         }
     }
 
