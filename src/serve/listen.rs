@@ -1,5 +1,6 @@
 //! Getting hold of an address to listen on.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -22,25 +23,35 @@ pub async fn bind(
     hard_fail: bool,
     told: impl FnOnce(&io::Error),
 ) -> io::Result<TcpListener> {
+    let listener = if hard_fail {
+        attempt(address).await.map_err(|error| {
+            let text = format!("cannot listen on {address}: {error}");
+            io::Error::new(error.kind(), text)
+        })?
+    } else {
+        persist(address, told, || attempt(address)).await
+    };
+    info!(%address, "listening");
+    Ok(listener)
+}
+
+/// Attempts to listen at a place until it succeeds. `told` hears of the first attempt that fails.
+pub async fn persist<F: Future<Output = io::Result<TcpListener>>>(
+    place: impl Display,
+    told: impl FnOnce(&io::Error),
+    attempt: impl Fn() -> F,
+) -> TcpListener {
     let mut told = Some(told);
     loop {
-        match attempt(address).await {
-            Ok(listener) => {
-                info!(%address, "listening");
-                return Ok(listener);
-            }
-            Err(error) if hard_fail => {
-                let text = format!("cannot listen on {address}: {error}");
-                return Err(io::Error::new(error.kind(), text));
-            }
-            Err(error) => {
-                if let Some(told) = told.take() {
-                    told(&error);
-                }
-                warn!("cannot listen on {address}, trying again in {AGAIN:?}: {error}");
-                tokio::time::sleep(AGAIN).await;
-            }
+        let error = match attempt().await {
+            Ok(listener) => return listener,
+            Err(error) => error,
+        };
+        if let Some(told) = told.take() {
+            told(&error);
         }
+        warn!("cannot listen on {place}, trying again in {AGAIN:?}: {error}");
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

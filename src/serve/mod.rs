@@ -1,6 +1,7 @@
 //! What the agent tells others over HTTP: its health, to load balancers and the kubelet, that of
-//! Services which have a port for it, and its metrics; where it sends connections and why, over a local socket; and what people should know, as
-//! Events on the objects that it is about. Decides nothing.
+//! Services which have a port for it, and its metrics; where it sends connections and why, over a
+//! local socket; and what people should know, as Events on the objects that it is about. Decides
+//! nothing.
 
 mod ask;
 mod checks;

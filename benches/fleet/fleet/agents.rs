@@ -9,6 +9,7 @@ use super::super::engine::micros;
 use super::super::exchange::{Said, budgets};
 use super::super::node::Node;
 use super::{Event, Fleet, WATCHED, index};
+
 impl Fleet {
     pub fn count_peers(&mut self) {
         let alive = self.nodes.iter().filter(|node| node.alive).count();

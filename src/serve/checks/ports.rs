@@ -5,20 +5,19 @@ use std::future::ready;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::{AbortHandle, JoinSet};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::super::events::{Happening, Reason, Subject, Teller};
 use super::super::http;
+use super::super::listen::persist;
 use super::{Checks, Place};
 use crate::model::Family;
 
-/// The time between two attempts at a port that is taken.
-const AGAIN: Duration = Duration::from_secs(5);
 /// As many clients as the health port has: load balancers ask often, and in groups.
 const BACKLOG: u32 = 128;
 
@@ -54,27 +53,18 @@ impl Checks {
 /// Answers at one port, once it is free.
 async fn one(checks: Arc<Checks>, place: Place, teller: Teller) {
     let (service, family, port) = place;
-    let mut told = false;
-    let listener = loop {
-        match listen(family, port.get()) {
-            Ok(listener) => break listener,
-            Err(error) => {
-                warn!(%service, %family, port, "cannot listen at the health-check node port: {error}");
-                if !told {
-                    told = true;
-                    teller.tell(Happening {
-                        subject: Subject::service(&service, None),
-                        port: format!("{port}/TCP over {family}"),
-                        reason: Reason::FailedToStartServiceHealthcheck,
-                        note: format!(
-                            "node cannot listen at health-check node port {port} over {family}: {error}"
-                        ),
-                    });
-                }
-                tokio::time::sleep(AGAIN).await;
-            }
-        }
+    let told = |error: &io::Error| {
+        teller.tell(Happening {
+            subject: Subject::service(&service, None),
+            port: format!("{port}/TCP over {family}"),
+            reason: Reason::FailedToStartServiceHealthcheck,
+            note: format!(
+                "node cannot listen at health-check node port {port} over {family}: {error}"
+            ),
+        });
     };
+    let here = format!("health-check node port {port} of {service} over {family}");
+    let listener = persist(here, told, || ready(listen(family, port.get()))).await;
     info!(%service, %family, port, "answering health checks");
     let answers = move |_: &hyper::Uri| ready(checks.answer(&service, family, SystemTime::now()));
     http::serve(listener, answers).await;
