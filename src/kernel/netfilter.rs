@@ -1,4 +1,4 @@
-//! What the netfilter subsystems, nf_tables and connection tracking, have in common on the wire.
+//! What the netfilter subsystems, nftables and connection tracking, have in common on the wire.
 
 use std::io;
 
