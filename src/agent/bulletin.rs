@@ -38,14 +38,13 @@ impl Bulletin {
             let Some(standing) = controller.standing(key) else {
                 continue;
             };
-            counts.extend(standing.ranks.iter().map(|rank| count(key, rank)));
+            for rank in &standing.ranks {
+                add(&mut counts, count(key, rank));
+            }
             if let Some((reason, note)) = self.news(key, &standing) {
                 teller.tell(Happening {
                     subject: Subject::service(&key.id.port.service, None),
-                    port: format!(
-                        "{}/{} over {}",
-                        key.id.port.port, key.id.port.protocol, key.family
-                    ),
+                    port: place(key),
                     reason,
                     note,
                 });
@@ -90,6 +89,36 @@ fn title(rank: &StandingRank) -> String {
     }
 }
 
+/// Where a thing happens, within a Service.
+fn place(key: &Key) -> String {
+    let port = &key.id.port;
+    let client = key.id.set.client();
+    let from = client.map_or_else(String::new, |ip| format!(" from {ip}"));
+    format!("{}/{}{from} over {}", port.port, port.protocol, key.family)
+}
+
+/// Adds a count to that of the same level, if there is one: the endpoint sets of a service port are
+/// one to those who watch it, and have the same endpoints.
+fn add(counts: &mut Vec<LevelCount>, count: LevelCount) {
+    // The sets of one service port follow each other.
+    let of_port = counts
+        .iter_mut()
+        .rev()
+        .take_while(|one| one.port == count.port);
+    let level = |one: &LevelCount| (one.family, one.level, one.cluster.clone());
+    let Some(one) = of_port.into_iter().find(|one| level(one) == level(&count)) else {
+        counts.push(count);
+        return;
+    };
+    one.endpoints = one.endpoints.max(count.endpoints);
+    let budgets = one.budget.zip(count.budget);
+    one.budget = budgets.map(|(one, other)| one.max(other));
+    one.active += count.active;
+    one.new_connections += count.new_connections;
+    one.spilled += count.spilled;
+    one.saturated_seconds = one.saturated_seconds.max(count.saturated_seconds);
+}
+
 fn count(key: &Key, rank: &StandingRank) -> LevelCount {
     LevelCount {
         port: key.id.port.clone(),
@@ -108,7 +137,7 @@ fn count(key: &Key, rank: &StandingRank) -> LevelCount {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Family, Level, Protocol, ServiceId, ServicePortId, SetId};
+    use crate::model::{EndpointSet, Family, Level, Protocol, ServiceId, ServicePortId, SetId};
 
     fn rank(level: Level, state: RankState) -> StandingRank {
         StandingRank {
@@ -129,16 +158,43 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_spill_is_told_once_when_it_begins_when_all_is_full_and_when_it_ends() {
-        let key = Key {
+    fn web() -> Key {
+        Key {
             id: SetId::all(ServicePortId {
                 service: ServiceId::new("default", "web"),
                 port: "http".into(),
                 protocol: Protocol::Tcp,
             }),
             family: Family::V4,
-        };
+        }
+    }
+
+    #[test]
+    fn the_sets_of_a_service_port_are_one_to_those_who_watch_it() {
+        let all = web();
+        let mut own = web();
+        own.id.set = EndpointSet::Own([10, 1, 1, 5].into());
+        let mut counts = Vec::new();
+        for (key, level) in [
+            (&all, Level::Node),
+            (&all, Level::Cluster),
+            (&own, Level::Own),
+            (&own, Level::Node),
+        ] {
+            add(&mut counts, count(key, &rank(level, RankState::Serving)));
+        }
+        let active: Vec<_> = counts.iter().map(|one| (one.level, one.active)).collect();
+        assert_eq!(
+            active,
+            [(Level::Node, 50), (Level::Cluster, 25), (Level::Own, 25)],
+            "a series for each level, and no two of the same name"
+        );
+        assert_eq!(place(&own), "http/TCP from 10.1.1.5 over IPv4");
+    }
+
+    #[test]
+    fn a_spill_is_told_once_when_it_begins_when_all_is_full_and_when_it_ends() {
+        let key = web();
         let standing = |near, far, spilling| Standing {
             ranks: vec![rank(Level::Node, near), rank(Level::Cluster, far)],
             spilling,
