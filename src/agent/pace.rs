@@ -86,9 +86,9 @@ impl Pacer {
             self.controller.forget(&key);
             self.due.remove(&key);
         }
-        let usual = self.usual();
+        // A first look at once, since what comes before it counts as there all along.
         for key in wanted {
-            self.due.entry(key).or_insert(now + usual);
+            self.due.entry(key).or_insert(now);
         }
     }
 

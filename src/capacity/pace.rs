@@ -9,6 +9,9 @@ pub struct Pace {
     pub tick: Duration,
     /// Between two ticks of a virtual server whose thresholds may not last for a whole `tick`.
     pub fast_tick: Duration,
+    /// For so long after its first endpoints those of a virtual server are not new: what is known of
+    /// a Service arrives slice by slice.
+    pub gather: Duration,
     /// How long a new endpoint takes to its whole budget.
     pub slow_start: Duration,
     /// The part of its budget that a new endpoint starts with.
@@ -34,13 +37,14 @@ pub struct Pace {
 }
 
 impl Default for Pace {
-    /// Tick 500 ms (100 ms under churn), slow start 30 s from 10 %, enter at 1.0 for 1 s, leave at
+    /// Tick 500 ms (100 ms under churn), gather 5 s, slow start 30 s from 10 %, enter at 1.0 for 1 s, leave at
     /// 0.75 for 10 s, idle after 10 s, a lift sinks after 1.5 s, primary from 20 % of demand, called
     /// back after 30 s, budgets last 10 s.
     fn default() -> Self {
         Self {
             tick: Duration::from_millis(500),
             fast_tick: Duration::from_millis(100),
+            gather: Duration::from_secs(5),
             slow_start: Duration::from_secs(30),
             slow_start_from: 0.1,
             enter: 1.0,

@@ -42,6 +42,8 @@ pub struct Server {
     budgets: Option<Instant>,
     /// When the budgets were made.
     shared: Option<Instant>,
+    /// When it was arranged first.
+    begun: Option<Instant>,
     /// When it was arranged first, or its last tick.
     pub(super) ticked: Option<Instant>,
     fast: bool,
@@ -67,6 +69,7 @@ impl Server {
             departed: BTreeMap::new(),
             budgets: None,
             shared: None,
+            begun: None,
             ticked: None,
             fast: false,
         }
@@ -87,7 +90,10 @@ impl Server {
 
     /// Takes a plan, and writes weights and limits into it.
     pub fn arrange(&mut self, plan: &mut VirtualServer, adopted: &[Count], at: Moment<'_>) {
-        let first = self.ticked.is_none();
+        // What is there when the agent, or the service, begins is not new: a service whose endpoints
+        // all were would refuse most of what they can serve.
+        let begun = *self.begun.get_or_insert(at.now);
+        let slow = at.now.saturating_duration_since(begun) >= at.pace.gather;
         self.ticked.get_or_insert(at.now);
         self.style = plan.style;
         self.scheduler = plan.scheduler;
@@ -111,9 +117,6 @@ impl Server {
             let mut fresh = known.is_none();
             let mut endpoint = known.unwrap_or_else(|| {
                 let count = adopted.get(&address).map(|count| **count);
-                // What is there when the agent, or the service, begins is not new: a service whose
-                // endpoints all were would refuse most of what they can serve.
-                let slow = !first;
                 Endpoint::new(real, count, slow, at)
             });
             fresh |= endpoint.replan(real, *place);

@@ -138,9 +138,14 @@ pub fn a_pod_that_comes_back_is_not_taken_for_full() -> Result<()> {
     let services = services.into_iter().collect::<Result<Vec<_>>>()?;
     bed.start_agent_and_warm_up(BUDGET)?;
     for (way, web) in &services {
-        // What is over counts for two minutes.
+        // What is over counts for two minutes, and so each near pod has its budget twice over. (Some
+        // go on where they come faster than the agent looks.)
         let spread = bed.client.spread(way.to(web), way.0, 6 * BUDGET, 1)?;
-        ensure!(spread.of_all(&bed.cluster) == 0, "{way:?}: {spread}");
+        ensure!(spread.failed() == 0, "{way:?}: {spread}");
+        ensure!(
+            bed.node.iter().all(|pod| spread.of(&pod.name) >= 2 * BUDGET),
+            "{way:?}: {spread}"
+        );
         let address = |pod: &Pod| match way.to(web) {
             SocketAddr::V4(_) => pod.v4().ip(),
             SocketAddr::V6(_) => pod.v6().ip(),

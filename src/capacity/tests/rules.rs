@@ -300,7 +300,7 @@ fn a_new_endpoint_starts_at_a_tenth_and_grows_over_half_a_minute() {
         Some(100),
         "what is there at the beginning is not new"
     );
-    world.pass(SECOND);
+    world.pass(10 * SECOND);
     world.plan.reals = all;
     world.arrange(&[]);
     let mut budgets = Vec::new();
@@ -311,6 +311,18 @@ fn a_new_endpoint_starts_at_a_tenth_and_grows_over_half_a_minute() {
     budgets.push(world.standing().ranks[0].budget.expect("a budget"));
     assert_eq!(budgets, [10, 40, 70, 100, 100]);
     assert!(world.limits(address(0, 0)).upper >= 100);
+}
+
+#[test]
+fn slices_that_arrive_one_by_one_bring_no_new_endpoints() {
+    let mut plan = ladder(Protocol::Tcp, &[1, 1], connections(100));
+    let all = plan.reals.clone();
+    plan.reals.retain(|real| real.rank == 1);
+    let mut world = World::cold(Controller::new(Pace::default()), key(Protocol::Tcp), plan);
+    world.pass(2 * SECOND);
+    world.plan.reals = all;
+    world.arrange(&[]);
+    assert_eq!(world.standing().ranks[0].budget, Some(100));
 }
 
 #[test]
