@@ -143,7 +143,9 @@ pub fn a_pod_that_comes_back_is_not_taken_for_full() -> Result<()> {
         let spread = bed.client.spread(way.to(web), way.0, 6 * BUDGET, 1)?;
         ensure!(spread.failed() == 0, "{way:?}: {spread}");
         ensure!(
-            bed.node.iter().all(|pod| spread.of(&pod.name) >= 2 * BUDGET),
+            bed.node
+                .iter()
+                .all(|pod| spread.of(&pod.name) >= 2 * BUDGET),
             "{way:?}: {spread}"
         );
         let address = |pod: &Pod| match way.to(web) {

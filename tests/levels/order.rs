@@ -70,8 +70,9 @@ pub fn three_levels_fill_one_after_the_other() -> Result<()> {
     Ok(())
 }
 
-/// T2, half of it over each address family. They are over at once, but the kernel's thresholds remember each for two minutes. One at a
-/// time: what fills all budgets between two looks of the agent, out of the blue, does go far.
+/// T2, half of it over each address family. They are over at once, but the kernel's thresholds
+/// remember each for two minutes. One at a time: what fills all budgets between two looks of the
+/// agent, out of the blue, does go far.
 pub fn short_connections_at_idle_stay_near() -> Result<()> {
     let mut bed = Bed::new(FOUR_AND_FOUR)?;
     let services = bed.one_each_way(BUDGET)?;
