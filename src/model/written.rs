@@ -44,7 +44,7 @@ impl Display for Evacuation {
 
 impl Display for Weights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = Level::ALL.map(|level| format!("{level}={}", self.of(level)));
+        let parts = Level::USUAL.map(|level| format!("{level}={}", self.of(level)));
         f.write_str(&parts.join(","))
     }
 }
