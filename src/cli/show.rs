@@ -18,6 +18,9 @@ struct PortView {
     /// The only client that it is for, if not all.
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<String>,
+    /// Whether it is for clients under a traffic policy `Local`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    local: bool,
     frontends: Vec<String>,
     virtual_servers: Vec<ServerView>,
 }
@@ -113,9 +116,10 @@ fn port_view(id: &SetId, plan: &PortPlan) -> PortView {
         port: port.port.to_string(),
         protocol: port.protocol.to_string(),
         client: match set {
-            EndpointSet::All => None,
+            EndpointSet::All | EndpointSet::Local => None,
             EndpointSet::Own(ip) => Some(ip.to_string()),
         },
+        local: *set == EndpointSet::Local,
         frontends: plan.frontends.iter().map(Frontend::to_string).collect(),
         virtual_servers: plan.servers.iter().map(server_view).collect(),
     }

@@ -11,7 +11,10 @@ mod scheduler;
 mod tuning;
 mod written;
 
-pub use cluster::{Conditions, Endpoint, EndpointSlice, Node, Service, ServicePort, SlicePort};
+pub use cluster::{
+    Conditions, Endpoint, EndpointSlice, External, Hints, Node, Service, ServicePort, SlicePort,
+    TrafficPolicy,
+};
 pub use hash::{mix, stable_hash};
 pub use level::{Level, Weight, Weights};
 pub use name::{EndpointSet, Origin, ServiceId, ServicePortId, SetId, SliceId};

@@ -94,6 +94,8 @@ pub struct SetId {
 pub enum EndpointSet {
     /// All of them, as this node sees them.
     All,
+    /// Those on this node alone, for clients under a traffic policy `Local`.
+    Local,
     /// As the endpoint at this address sees them, when it is the client: itself first.
     Own(IpAddr),
 }
@@ -121,6 +123,7 @@ impl fmt::Display for SetId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.set {
             EndpointSet::All => self.port.fmt(f),
+            EndpointSet::Local => write!(f, "{} local", self.port),
             EndpointSet::Own(ip) => write!(f, "{} from {ip}", self.port),
         }
     }

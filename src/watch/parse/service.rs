@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::address::special;
 use super::annotations::{global, tuning};
+use super::external::{POLICY, Stated, external};
 use super::{MAP, PORT, PROTOCOL, Problem, Report, TEXT};
 use crate::config::annotations::Bearer;
 use crate::model::{Family, Protocol, Service, ServiceId, ServicePort};
@@ -31,15 +32,20 @@ pub fn service_id(metadata: &ObjectMeta, names: &mut Names) -> ServiceId {
 /// Checks a Service. `None` for one that is not ours to serve: it has no address of its own, or
 /// another proxy takes care of it.
 pub fn service(object: objects::Service, names: &mut Names) -> (Option<Service>, Vec<Problem>) {
-    let objects::Service { metadata, spec } = object;
+    let objects::Service {
+        metadata,
+        spec,
+        status,
+    } = object;
     let mut report = Report::new("Service", &metadata);
-    let service = read(&metadata, spec, names, &mut report);
+    let service = read(&metadata, spec, status, names, &mut report);
     (service, report.problems)
 }
 
 fn read(
     metadata: &ObjectMeta,
     spec: Field<objects::ServiceSpec>,
+    status: Field<objects::ServiceStatus>,
     names: &mut Names,
     report: &mut Report<'_>,
 ) -> Option<Service> {
@@ -48,16 +54,33 @@ fn read(
         return None;
     }
     let spec = report.value("spec", MAP, spec)?;
-    if report.value("spec.type", TEXT, spec.kind).as_deref() == Some("ExternalName") {
+    let kind = report.value("spec.type", TEXT, spec.kind);
+    if kind.as_deref() == Some("ExternalName") {
         return None;
     }
     let cluster_ips = cluster_ips(spec.cluster_ip, spec.cluster_ips, spec.ip_families, report);
     if cluster_ips.is_empty() {
         return None;
     }
+    let stated = Stated {
+        kind,
+        policy: spec.external_traffic_policy,
+        ips: spec.external_ips,
+        sources: spec.load_balancer_source_ranges,
+        health_port: spec.health_check_node_port,
+        status,
+    };
     Some(Service {
         id: service_id(metadata, names),
         cluster_ips,
+        internal: report
+            .value(
+                "spec.internalTrafficPolicy",
+                POLICY,
+                spec.internal_traffic_policy,
+            )
+            .unwrap_or_default(),
+        external: external(stated, report).map(Box::new),
         ports: ports(spec.ports, names, report),
         affinity_seconds: affinity(spec.session_affinity, spec.session_affinity_config, report),
         tuning: tuning(Bearer::Service, report),
