@@ -136,7 +136,6 @@ impl Backend {
                     port,
                     node: Some(pod.place.node.clone()),
                     zone: Some(pod.place.zone.clone()),
-                    hints: None,
                     capacity: pod.capacity,
                 }
             })
@@ -154,5 +153,6 @@ fn endpoint(id: PodId, pod: &Pod) -> Endpoint {
         },
         node: Some(pod.place.node.clone()),
         zone: Some(pod.place.zone.clone()),
+        hints: None,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::capacity::{Controller, Key, RankState, Standing, StandingRank};
+use crate::model::EndpointSet;
 use crate::serve::events::{Happening, Reason, Subject, Teller};
 use crate::serve::{LevelCount, Metrics};
 
@@ -38,13 +39,18 @@ impl Bulletin {
             let Some(standing) = controller.standing(key) else {
                 continue;
             };
-            counts.extend(standing.ranks.iter().map(|rank| count(key, rank)));
+            for rank in &standing.ranks {
+                add(&mut counts, count(key, rank));
+            }
             if let Some((reason, note)) = self.news(key, &standing) {
                 teller.tell(Happening {
                     subject: Subject::service(&key.id.port.service, None),
                     port: format!(
-                        "{}/{} over {}",
-                        key.id.port.port, key.id.port.protocol, key.family
+                        "{}/{}{} over {}",
+                        key.id.port.port,
+                        key.id.port.protocol,
+                        set(key.id.set),
+                        key.family
                     ),
                     reason,
                     note,
@@ -102,6 +108,38 @@ fn count(key: &Key, rank: &StandingRank) -> LevelCount {
         new_connections: rank.connections,
         spilled: rank.spilled,
         saturated_seconds: rank.saturated.as_secs_f64(),
+    }
+}
+
+/// Adds a count to that of the same level, if there is one: the endpoint sets of a service port are
+/// one to those who watch it, and have the same endpoints.
+fn add(counts: &mut Vec<LevelCount>, count: LevelCount) {
+    // The sets of one service port follow each other.
+    let before = counts.iter_mut().rev();
+    let same = before.take_while(|one| one.port == count.port).find(|one| {
+        (one.family, one.level, &one.cluster) == (count.family, count.level, &count.cluster)
+    });
+    let Some(one) = same else {
+        counts.push(count);
+        return;
+    };
+    one.endpoints = one.endpoints.max(count.endpoints);
+    one.budget = one
+        .budget
+        .zip(count.budget)
+        .map(|(one, other)| one.max(other));
+    one.active += count.active;
+    one.new_connections += count.new_connections;
+    one.spilled += count.spilled;
+    one.saturated_seconds = one.saturated_seconds.max(count.saturated_seconds);
+}
+
+/// What tells an endpoint set from that of all, in a sentence.
+fn set(set: EndpointSet) -> String {
+    match set {
+        EndpointSet::All => String::new(),
+        EndpointSet::Local => " local".to_owned(),
+        EndpointSet::Own(ip) => format!(" from {ip}"),
     }
 }
 
@@ -163,5 +201,30 @@ mod tests {
                 Some(Reason::SpillEnded),
             ]
         );
+    }
+
+    #[test]
+    fn the_sets_of_a_service_port_are_counted_together() {
+        let all = Key {
+            id: SetId::all(ServicePortId {
+                service: ServiceId::new("default", "web"),
+                port: "http".into(),
+                protocol: Protocol::Tcp,
+            }),
+            family: Family::V4,
+        };
+        let mut local = all.clone();
+        local.id.set = EndpointSet::Local;
+        let mut counts = Vec::new();
+        for (key, level) in [
+            (&all, Level::Node),
+            (&all, Level::Cluster),
+            (&local, Level::Node),
+        ] {
+            add(&mut counts, count(key, &rank(level, RankState::Serving)));
+        }
+        let active: Vec<_> = counts.iter().map(|one| (one.level, one.active)).collect();
+        assert_eq!(active, [(Level::Node, 50), (Level::Cluster, 25)]);
+        assert_eq!(counts[0].budget, Some(25));
     }
 }

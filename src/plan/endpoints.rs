@@ -52,29 +52,30 @@ impl<'a> Endpoints<'a> {
     pub fn all(&self) -> Vec<Candidate> {
         let own = self.listed.values();
         let own = own.filter(|(slice, _)| abroad(slice, self.here).is_none());
-        let ready = own.map(|(_, endpoint)| *endpoint).filter(is_ready);
-        let meant = Meant::of(ready, self.here);
+        let ready = own.map(|(_, endpoint)| *endpoint);
+        let ready: Vec<&Endpoint> = ready.filter(|endpoint| is_ready(endpoint)).collect();
+        let meant = Meant::of(&ready, self.here);
         // Of other clusters' endpoints this one's control plane says nothing.
         let hinted = self.placed(|slice, endpoint| {
-            is_ready(&endpoint)
+            is_ready(endpoint)
                 && (abroad(slice, self.here).is_some() || meant.includes(endpoint, self.here))
         });
         let staying = self.not_evacuated(hinted);
         if !staying.is_empty() {
             return staying;
         }
-        let ready = self.unless_evacuated(self.placed(|_, endpoint| is_ready(&endpoint)));
+        let ready = self.unless_evacuated(self.placed(|_, endpoint| is_ready(endpoint)));
         if !ready.is_empty() {
             return ready;
         }
         // Terminating endpoints that still answer are better than none (KEP-1669).
-        self.unless_evacuated(self.placed(|_, endpoint| is_leaving(&endpoint)))
+        self.unless_evacuated(self.placed(|_, endpoint| is_leaving(endpoint)))
     }
 
     /// Those that serve under policy `Local`, in the order of their addresses. It does not matter
     /// what others there are, what hints say or which levels are in use.
     pub fn local(&self) -> Vec<Candidate> {
-        let on_this_node = |serving: fn(&&Endpoint) -> bool| -> Vec<Candidate> {
+        let on_this_node = |serving: fn(&Endpoint) -> bool| -> Vec<Candidate> {
             let listed = self.listed.iter();
             let serving = listed.filter(|(_, (slice, endpoint))| {
                 near(slice, endpoint, self.here) == Level::Node && serving(endpoint)
@@ -158,12 +159,12 @@ impl<'a> Endpoints<'a> {
     }
 }
 
-fn is_ready(endpoint: &&Endpoint) -> bool {
+fn is_ready(endpoint: &Endpoint) -> bool {
     endpoint.conditions.ready
 }
 
 /// Whether an endpoint still answers on its way out.
-fn is_leaving(endpoint: &&Endpoint) -> bool {
+fn is_leaving(endpoint: &Endpoint) -> bool {
     endpoint.conditions.serving && endpoint.conditions.terminating
 }
 

@@ -22,12 +22,12 @@ impl Meant {
     /// What the hints of these endpoints say together, all of the cluster that are ready. A kind
     /// of hint counts only if every endpoint has one, since they are written one by one, and if
     /// any is for this node.
-    pub fn of<'a>(ready: impl Iterator<Item = &'a Endpoint> + Clone, here: &Here) -> Self {
+    pub fn of(ready: &[&Endpoint], here: &Here) -> Self {
         let every = |kind: fn(&Hints) -> bool| {
-            let mut ready = ready.clone();
-            ready.all(|endpoint| endpoint.hints.as_deref().is_some_and(kind))
+            let mut hints = ready.iter().map(|endpoint| endpoint.hints.as_deref());
+            hints.all(|hints| hints.is_some_and(kind))
         };
-        let any = |meant: Self| ready.clone().any(|endpoint| meant.includes(endpoint, here));
+        let any = |meant: Self| ready.iter().any(|endpoint| meant.includes(endpoint, here));
         if every(|hints| !hints.nodes.is_empty()) && any(Self::Node) {
             Self::Node
         } else if every(|hints| !hints.zones.is_empty()) && any(Self::Zone) {

@@ -95,9 +95,11 @@ pub fn route(element: &Element) -> Option<(Claim, Mark)> {
 pub fn addresses(frontends: &[Frontend]) -> impl Iterator<Item = IpAddr> {
     frontends.iter().filter_map(|frontend| match frontend {
         Frontend::Address(ip, _) => Some(*ip),
-        // They belong to all clients, and another endpoint set has them for those.
-        Frontend::Own(..) | Frontend::Outside(..) => None,
-        Frontend::NodePort(..) | Frontend::OutsideNodePort(..) => None,
+        // Those for some clients alone are another endpoint set's as well, for all others.
+        Frontend::Own(..)
+        | Frontend::Outside(..)
+        | Frontend::NodePort(..)
+        | Frontend::OutsideNodePort(..) => None,
     })
 }
 

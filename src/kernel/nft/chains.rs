@@ -206,7 +206,7 @@ fn outside(base: &Base, family: Family, rule: Rule) -> Rule {
     pods.fold(rule, |rule, network| {
         rule.beyond(Field::Source(family), network)
     })
-    .from_elsewhere()
+    .sent_elsewhere()
 }
 
 /// Loopback and link-local addresses.

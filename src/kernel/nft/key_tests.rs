@@ -5,6 +5,55 @@ fn protocols() -> impl Strategy<Value = Protocol> {
     prop::sample::select(vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp])
 }
 
+/// Who may use a frontend.
+fn allowed() -> impl Strategy<Value = Element> {
+    (
+        any::<IpAddr>(),
+        0..=128_u8,
+        protocols(),
+        any::<NonZeroU16>(),
+    )
+        .prop_map(|(ip, prefix, protocol, port)| {
+            let prefix = if ip.is_ipv4() { prefix / 4 } else { prefix };
+            let source = IpNet::new(ip, prefix).expect("a network").trunc();
+            Element::Allowed {
+                ip,
+                protocol,
+                port,
+                source,
+            }
+        })
+}
+
+/// The same frontend for clients from outside.
+fn from_outside(element: Element) -> Element {
+    match element {
+        Element::Service {
+            ip,
+            protocol,
+            port,
+            mark,
+        } => Element::Outside {
+            ip,
+            protocol,
+            port,
+            mark,
+        },
+        Element::NodePort {
+            family,
+            protocol,
+            port,
+            mark,
+        } => Element::OutsideNodePort {
+            family,
+            protocol,
+            port,
+            mark,
+        },
+        other => other,
+    }
+}
+
 fn elements() -> impl Strategy<Value = Element> {
     let mark =
         (0..0x00ff_ffff_u32).prop_map(|low| MarkRange::default().mark(0x0100_0000 | low).unwrap());
@@ -46,59 +95,16 @@ fn elements() -> impl Strategy<Value = Element> {
             }
         });
     let families = prop::sample::select(Family::ALL.to_vec());
-    let node_port = (families, protocols(), any::<NonZeroU16>(), mark).prop_map(
-        |(family, protocol, port, mark)| Element::NodePort {
+    let node_port = (families, protocols(), any::<NonZeroU16>(), mark)
+        .prop_map(|(family, protocol, port, mark)| Element::NodePort {
             family,
             protocol,
             port,
             mark,
-        },
-    )
-    .boxed();
-    let allowed = (
-        any::<IpAddr>(),
-        0..=128_u8,
-        protocols(),
-        any::<NonZeroU16>(),
-    )
-        .prop_map(|(ip, prefix, protocol, port)| {
-            let prefix = if ip.is_ipv4() { prefix / 4 } else { prefix };
-            let source = IpNet::new(ip, prefix).expect("a network").trunc();
-            Element::Allowed {
-                ip,
-                protocol,
-                port,
-                source,
-            }
-        });
-    let outside = service.clone().prop_map(|element| match element {
-        Element::Service {
-            ip,
-            protocol,
-            port,
-            mark,
-        } => Element::Outside {
-            ip,
-            protocol,
-            port,
-            mark,
-        },
-        other => other,
-    });
-    let outside_node_port = node_port.clone().prop_map(|element| match element {
-        Element::NodePort {
-            family,
-            protocol,
-            port,
-            mark,
-        } => Element::OutsideNodePort {
-            family,
-            protocol,
-            port,
-            mark,
-        },
-        other => other,
-    });
+        })
+        .boxed();
+    let outside = service.clone().prop_map(from_outside);
+    let outside_node_port = node_port.clone().prop_map(from_outside);
     prop_oneof![
         own,
         service,
@@ -108,7 +114,7 @@ fn elements() -> impl Strategy<Value = Element> {
         any::<IpAddr>().prop_map(Element::External),
         (any::<IpAddr>(), protocols(), any::<NonZeroU16>())
             .prop_map(|(ip, protocol, port)| Element::Guarded { ip, protocol, port }),
-        allowed,
+        allowed(),
         outside,
         outside_node_port,
         (any::<IpAddr>(), protocols(), any::<NonZeroU16>())

@@ -81,19 +81,19 @@ fn under_policy_local(family: Family) -> Vec<Rule> {
         let key = [original, Field::Protocol, Field::OriginalPort];
         Rule::new()
             .family(family)
-            .find_mark(&key, Set::Outside(family).name())
+            .when_mapped(&key, Set::Outside(family).name())
     };
     let by_node_port = || {
         let key = [Field::Protocol, Field::OriginalPort];
         Rule::new()
             .family(family)
             .unless_in(&[original], Set::Vips(family).name())
-            .find_mark(&key, Set::OutsideNodePorts(family).name())
+            .when_mapped(&key, Set::OutsideNodePorts(family).name())
     };
     vec![
-        by_address().from_here().goto(MASQUERADE),
+        by_address().sent_here().goto(MASQUERADE),
         by_address().next(Next::Return),
-        by_node_port().from_here().goto(MASQUERADE),
+        by_node_port().sent_here().goto(MASQUERADE),
         by_node_port().next(Next::Return),
     ]
 }

@@ -174,12 +174,12 @@ impl Rule {
     }
 
     /// For packets from an address of this node.
-    pub fn from_here(self) -> Self {
+    pub fn sent_here(self) -> Self {
         self.address_is_local(Address::Source, Operator::Equal)
     }
 
     /// For packets from an address that is not this node's.
-    pub fn from_elsewhere(self) -> Self {
+    pub fn sent_elsewhere(self) -> Self {
         self.address_is_local(Address::Source, Operator::NotEqual)
     }
 
@@ -225,6 +225,13 @@ impl Rule {
     /// For packets for whose fields a map has a mark, which [`Rule::set_found_mark`] uses.
     pub fn find_mark(self, fields: &[Field], map: &str) -> Self {
         self.key(fields).then(expr::map(map))
+    }
+
+    /// For packets for whose fields a map has any mark.
+    pub fn when_mapped(self, fields: &[Field], map: &str) -> Self {
+        // A map cannot be asked whether it has a key alone; no mark is 0.
+        self.find_mark(fields, map)
+            .then(expr::compare(KEY, Operator::NotEqual, &[0; 4]))
     }
 
     fn key(mut self, fields: &[Field]) -> Self {

@@ -1,5 +1,6 @@
 mod faults;
 pub(crate) mod kernel;
+mod policy;
 mod property;
 
 use super::*;

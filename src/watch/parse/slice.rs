@@ -222,7 +222,7 @@ fn hints(
 ) -> Option<Hints> {
     let path = format_args!("endpoints[{index}].hints");
     let hints = report.value(path, MAP, hints)?;
-    let mut named = |list: &str, hints| -> Vec<Arc<str>> {
+    let mut listed = |list: &str, hints| -> Vec<Arc<str>> {
         let hints = report.list(format_args!("{path}.{list}"), MAP, hints);
         let mut name = |(place, hint): (usize, objects::Hint)| {
             let path = format_args!("{path}.{list}[{place}].name");
@@ -232,8 +232,8 @@ fn hints(
         hints.into_iter().filter_map(&mut name).collect()
     };
     let hints = Hints {
-        nodes: named("forNodes", hints.for_nodes),
-        zones: named("forZones", hints.for_zones),
+        nodes: listed("forNodes", hints.for_nodes),
+        zones: listed("forZones", hints.for_zones),
     };
     (hints != Hints::default()).then_some(hints)
 }
