@@ -40,7 +40,7 @@ pub fn opening_makes_a_table_that_the_nft_tool_prints_in_its_own_language() -> R
         "ip daddr . meta l4proto . th dport @guarded_v4 ip daddr . meta l4proto . th dport . ip saddr != @allowed_v4 drop",
         "ip saddr != 10.244.0.0/16 fib saddr type != local meta mark set ip daddr . meta l4proto . th dport map @outside_v4 goto marked",
         "fib saddr type != local fib daddr type local meta mark set meta l4proto . th dport map @outside_nodeports_v6 goto marked",
-        "ct original ip daddr . meta l4proto . ct original proto-dst map @outside_v4 != 0x00000000 return",
+        "ct original ip daddr . meta l4proto . ct original proto-dst map @outside_v4 != 0x0 [invalid type] return",
         "ct original ip6 daddr @external_v6 goto masquerade",
         "meta mark 0x01800000/10 goto refuse",
         "meta mark 0x01400000/10 drop",
@@ -159,7 +159,17 @@ pub fn taking_over_after_a_change_of_the_mark_range_empties_the_maps() -> Result
     Table::open(&base())?.commit(&adding(&one_of_each()?))?;
     let marks = MarkRange::new(0x0200_0000, 8).context("a range")?;
     let mut table = Table::open(&Base { marks, ..base() })?;
-    let left: BTreeSet<_> = [Element::Vip(VIP), Element::Hairpin([10, 244, 0, 7].into())].into();
+    let leads_somewhere = |element: &Element| {
+        matches!(
+            element,
+            Element::Service { .. }
+                | Element::Outside { .. }
+                | Element::NodePort { .. }
+                | Element::OutsideNodePort { .. }
+        )
+    };
+    let all = one_of_each()?.into_iter();
+    let left: BTreeSet<_> = all.filter(|element| !leads_somewhere(element)).collect();
     ensure!(read(&mut table)? == left);
     Ok(())
 }

@@ -229,7 +229,8 @@ impl Rule {
 
     /// For packets for whose fields a map has any mark.
     pub fn when_mapped(self, fields: &[Field], map: &str) -> Self {
-        // A map cannot be asked whether it has a key alone; no mark is 0.
+        // A map cannot be asked whether it has a key alone; no mark is 0. (The `nft` tool has no type
+        // for what it sees compared here, and says so.)
         self.find_mark(fields, map)
             .then(expr::compare(KEY, Operator::NotEqual, &[0; 4]))
     }
