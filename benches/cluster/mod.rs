@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use spillway::model::{
     Conditions, Endpoint, EndpointSlice, Family, Protocol, Said, Service, ServiceId, ServicePort,
-    Since, SliceId, SlicePort, Tuning,
+    Since, SliceId, SlicePort, TrafficPolicy, Tuning,
 };
 use spillway::plan::Here;
 
@@ -24,6 +24,8 @@ pub fn service(number: u32) -> Service {
     Service {
         id: ServiceId::new("bench", format!("service-{number}")),
         cluster_ips: vec![IpAddr::V4(Ipv4Addr::from_bits(0x0a60_0000 + number + 1))],
+        internal: TrafficPolicy::Cluster,
+        external: None,
         ports: vec![ServicePort {
             name: Arc::from("http"),
             protocol: Protocol::Tcp,
@@ -31,7 +33,6 @@ pub fn service(number: u32) -> Service {
             node_port: None,
         }],
         affinity_seconds: None,
-        health_check_node_port: None,
         tuning: Tuning::default(),
         global: Said::Nothing,
     }
@@ -73,6 +74,7 @@ pub fn endpoint(number: u32) -> Endpoint {
         },
         node: Some(Arc::from(format!("node-{}", number % 10))),
         zone: Some(Arc::from(format!("zone-{}", number % 10 % 3))),
+        hints: None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use spillway::capacity;
 use spillway::model::{
     Capacity, Conditions, Endpoint, EndpointSlice, Family, Mode, Protocol, Said, Service,
-    ServiceId, ServicePort, Since, SliceCapacity, SliceId, SlicePort, Tuning,
+    ServiceId, ServicePort, Since, SliceCapacity, SliceId, SlicePort, TrafficPolicy, Tuning,
 };
 
 /// A pod's number, which its address is made of.
@@ -65,6 +65,8 @@ impl Backend {
             service: Service {
                 id: ServiceId::new("fleet", format!("service-{number}")),
                 cluster_ips: vec![IpAddr::V4(Ipv4Addr::from_bits(0xac10_0001 + offset))],
+                internal: TrafficPolicy::Cluster,
+                external: None,
                 ports: vec![ServicePort {
                     name: Arc::from("http"),
                     protocol: Protocol::Tcp,
@@ -72,7 +74,6 @@ impl Backend {
                     node_port: None,
                 }],
                 affinity_seconds: None,
-                health_check_node_port: None,
                 tuning: Tuning {
                     routing: Said::Valid(Mode::Spill),
                     ..Tuning::default()
@@ -153,5 +154,6 @@ fn endpoint(id: PodId, pod: &Pod) -> Endpoint {
         },
         node: Some(pod.place.node.clone()),
         zone: Some(pod.place.zone.clone()),
+        hints: None,
     }
 }

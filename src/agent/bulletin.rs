@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::capacity::{Controller, Key, RankState, Standing, StandingRank};
+use crate::model::EndpointSet;
 use crate::serve::events::{Happening, Reason, Subject, Teller};
 use crate::serve::{LevelCount, Metrics};
 
@@ -92,31 +93,12 @@ fn title(rank: &StandingRank) -> String {
 /// Where a thing happens, within a Service.
 fn place(key: &Key) -> String {
     let port = &key.id.port;
-    let client = key.id.set.client();
-    let from = client.map_or_else(String::new, |ip| format!(" from {ip}"));
-    format!("{}/{}{from} over {}", port.port, port.protocol, key.family)
-}
-
-/// Adds a count to that of the same level, if there is one: the endpoint sets of a service port are
-/// one to those who watch it, and have the same endpoints.
-fn add(counts: &mut Vec<LevelCount>, count: LevelCount) {
-    // The sets of one service port follow each other.
-    let of_port = counts
-        .iter_mut()
-        .rev()
-        .take_while(|one| one.port == count.port);
-    let level = |one: &LevelCount| (one.family, one.level, one.cluster.clone());
-    let Some(one) = of_port.into_iter().find(|one| level(one) == level(&count)) else {
-        counts.push(count);
-        return;
+    let set = match key.id.set {
+        EndpointSet::All => String::new(),
+        EndpointSet::Local => " local".to_owned(),
+        EndpointSet::Own(ip) => format!(" from {ip}"),
     };
-    one.endpoints = one.endpoints.max(count.endpoints);
-    let budgets = one.budget.zip(count.budget);
-    one.budget = budgets.map(|(one, other)| one.max(other));
-    one.active += count.active;
-    one.new_connections += count.new_connections;
-    one.spilled += count.spilled;
-    one.saturated_seconds = one.saturated_seconds.max(count.saturated_seconds);
+    format!("{}/{}{set} over {}", port.port, port.protocol, key.family)
 }
 
 fn count(key: &Key, rank: &StandingRank) -> LevelCount {
@@ -132,6 +114,29 @@ fn count(key: &Key, rank: &StandingRank) -> LevelCount {
         spilled: rank.spilled,
         saturated_seconds: rank.saturated.as_secs_f64(),
     }
+}
+
+/// Adds a count to that of the same level, if there is one: the endpoint sets of a service port are
+/// one to those who watch it, and have the same endpoints.
+fn add(counts: &mut Vec<LevelCount>, count: LevelCount) {
+    // The sets of one service port follow each other.
+    let before = counts.iter_mut().rev();
+    let same = before.take_while(|one| one.port == count.port).find(|one| {
+        (one.family, one.level, &one.cluster) == (count.family, count.level, &count.cluster)
+    });
+    let Some(one) = same else {
+        counts.push(count);
+        return;
+    };
+    one.endpoints = one.endpoints.max(count.endpoints);
+    one.budget = one
+        .budget
+        .zip(count.budget)
+        .map(|(one, other)| one.max(other));
+    one.active += count.active;
+    one.new_connections += count.new_connections;
+    one.spilled += count.spilled;
+    one.saturated_seconds = one.saturated_seconds.max(count.saturated_seconds);
 }
 
 #[cfg(test)]
@@ -174,10 +179,13 @@ mod tests {
         let all = web();
         let mut own = web();
         own.id.set = EndpointSet::Own([10, 1, 1, 5].into());
+        let mut local = web();
+        local.id.set = EndpointSet::Local;
         let mut counts = Vec::new();
         for (key, level) in [
             (&all, Level::Node),
             (&all, Level::Cluster),
+            (&local, Level::Node),
             (&own, Level::Own),
             (&own, Level::Node),
         ] {
@@ -186,10 +194,12 @@ mod tests {
         let active: Vec<_> = counts.iter().map(|one| (one.level, one.active)).collect();
         assert_eq!(
             active,
-            [(Level::Node, 50), (Level::Cluster, 25), (Level::Own, 25)],
+            [(Level::Node, 75), (Level::Cluster, 25), (Level::Own, 25)],
             "a series for each level, and no two of the same name"
         );
+        assert_eq!(counts[0].budget, Some(25), "which they share");
         assert_eq!(place(&own), "http/TCP from 10.1.1.5 over IPv4");
+        assert_eq!(place(&local), "http/TCP local over IPv4");
     }
 
     #[test]

@@ -173,6 +173,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
         if about_node {
             let node = self.snapshot.node();
             self.here.zone.clone_from(&node.zone);
+            self.here.ips.clone_from(&node.ips);
             self.here.tuning.clone_from(&node.tuning);
             self.observer.node(node);
         }

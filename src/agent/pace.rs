@@ -61,7 +61,10 @@ impl Pacer {
         now: Instant,
     ) {
         let mut wanted = Vec::new();
-        for (id, PortPlan { frontends, servers }) in plan.iter_mut() {
+        for (id, planned) in plan.iter_mut() {
+            let PortPlan {
+                frontends, servers, ..
+            } = planned;
             for server in servers {
                 let key = Key {
                     id: id.clone(),

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 
 use crate::capacity::{EndpointState, RankState, Standing, StandingEndpoint, StandingRank};
 use crate::kernel::ipvs::DestinationEntry;
-use crate::model::{Capacity, Origin, SetId};
-use crate::plan::{By, Frontend, PortPlan, RealServer, ServicePlan, Style, VirtualServer, Word};
+use crate::model::{Capacity, EndpointSet, Origin, SetId};
+use crate::plan::{
+    By, Frontend, PortPlan, RealServer, ServicePlan, Style, Unserved, VirtualServer, Word,
+};
 use crate::serve::routes::{self, EndpointRoutes, FamilyRoutes, LevelRoutes, LevelState};
 use crate::serve::routes::{Origin as Declared, Origination, PortRoutes, Source};
 
@@ -28,6 +30,7 @@ fn port(SetId { port: id, set }: &SetId, plan: &PortPlan, words: &[Word]) -> Por
         port: id.port.to_string(),
         protocol: id.protocol.to_string(),
         client: set.client().map(|ip| ip.to_string()),
+        local: *set == EndpointSet::Local,
         frontends: plan.frontends.iter().map(Frontend::to_string).collect(),
         mark: None,
         families: plan
@@ -139,7 +142,15 @@ fn share(server: &VirtualServer, real: &RealServer, first: u8) -> f64 {
 fn because(server: &VirtualServer, levels: &[LevelRoutes]) -> Vec<String> {
     match (levels.first(), server.style) {
         (None, _) => {
-            vec!["the service has no endpoint that can take connections: they are refused".into()]
+            let why = match server.unserved {
+                Unserved::Refused => {
+                    "the service has no endpoint that can take connections: they are refused"
+                }
+                Unserved::Dropped => {
+                    "the traffic policy is Local and no endpoint is on this node: packets are dropped"
+                }
+            };
+            vec![why.into()]
         }
         (Some(nearest), Style::Ladder) => {
             vec![format!("level {} is the nearest", nearest.title())]

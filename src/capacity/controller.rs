@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::server::Server;
 use super::{Address, Adjustment, Budgets, Count, Demand, Key, Pace, Standing};
-use crate::model::{Family, ServiceId, SetId};
+use crate::model::{EndpointSet, Family, ServiceId, SetId};
 use crate::plan::VirtualServer;
 
 /// The control loops of all virtual servers that have a capacity.
@@ -62,7 +62,7 @@ impl Controller {
             self.forget(key);
             return;
         }
-        let peers = f64::from(self.peers.get());
+        let peers = self.peers_of(key);
         let state = self
             .servers
             .entry(key.clone())
@@ -116,23 +116,34 @@ impl Controller {
     /// limits, since the kernel forgets that it was full only when its upper limit rises.
     pub fn tick(&mut self, key: &Key, counts: &[Count], now: Instant) -> Vec<Adjustment> {
         let elsewhere = self.elsewhere(key);
+        let peers = self.peers_of(key);
         let Some(server) = self.servers.get_mut(key) else {
             return Vec::new();
         };
         server.beside(&elsewhere);
-        let at = server.moment(&self.pace, f64::from(self.peers.get()), now);
+        let at = server.moment(&self.pace, peers, now);
         server.tick(counts, at)
     }
 
     /// The endpoints whose connections are to come back to nearer ones, with the virtual servers that
     /// they belong to.
     pub fn called_back(&self, now: Instant) -> impl Iterator<Item = (&Key, Address)> {
-        let peers = f64::from(self.peers.get());
         self.servers.iter().flat_map(move |(key, server)| {
-            let at = server.moment(&self.pace, peers, now);
+            let at = server.moment(&self.pace, self.peers_of(key), now);
             let called = server.called_back(at).into_iter();
             called.map(move |address| (key, address))
         })
+    }
+
+    /// How many agents send connections to the endpoints of a virtual server. Where nobody gets to
+    /// all endpoints of a service port, only those of a node, no other agent does.
+    fn peers_of(&self, key: &Key) -> f64 {
+        let has_all = |one: &Key| one.id.set == EndpointSet::All;
+        if has_all(key) || self.sets_of(key).any(has_all) {
+            f64::from(self.peers.get())
+        } else {
+            1.0
+        }
     }
 
     /// What the other sets of the service port have of their endpoints.
@@ -172,9 +183,8 @@ impl Controller {
 
     /// How a virtual server stands. None for one without capacity.
     pub fn standing(&self, key: &Key) -> Option<Standing> {
-        let peers = f64::from(self.peers.get());
         self.servers
             .get(key)
-            .map(|server| server.standing(&self.pace, peers))
+            .map(|server| server.standing(&self.pace, self.peers_of(key)))
     }
 }

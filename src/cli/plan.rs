@@ -83,6 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let here = Here {
         node: Arc::from(settings.node.as_str()),
         zone: snapshot.node().zone.clone(),
+        ips: snapshot.node().ips.clone(),
         weights: settings.weights,
         scheduler: settings.scheduler,
         cluster: snapshot.cluster_id().cloned().unwrap_or_default(),

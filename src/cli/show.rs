@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::model::{Family, SetId};
+use crate::model::{EndpointSet, Family, SetId};
 use crate::plan::{Frontend, PortPlan, RealServer, VirtualServer};
 
 /// One endpoint set of a service port, as JSON shows it.
@@ -18,6 +18,9 @@ struct PortView {
     /// The only client that it is for, if not all.
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<String>,
+    /// Whether it is for clients under a traffic policy `Local`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    local: bool,
     frontends: Vec<String>,
     virtual_servers: Vec<ServerView>,
 }
@@ -113,6 +116,7 @@ fn port_view(id: &SetId, plan: &PortPlan) -> PortView {
         port: port.port.to_string(),
         protocol: port.protocol.to_string(),
         client: set.client().map(|ip| ip.to_string()),
+        local: *set == EndpointSet::Local,
         frontends: plan.frontends.iter().map(Frontend::to_string).collect(),
         virtual_servers: plan.servers.iter().map(server_view).collect(),
     }

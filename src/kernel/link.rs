@@ -118,6 +118,18 @@ impl Link {
 
     /// All addresses of the link, in no order.
     pub fn addresses(&mut self) -> Result<Vec<IpAddr>, Error> {
+        let index = self.index;
+        self.read(|other| other == index)
+    }
+
+    /// All addresses of the node's other links, in no order.
+    pub fn other_addresses(&mut self) -> Result<Vec<IpAddr>, Error> {
+        let index = self.index;
+        self.read(|other| other != index)
+    }
+
+    /// The addresses of the links whose index is wanted.
+    fn read(&mut self, wanted: impl Fn(u32) -> bool) -> Result<Vec<IpAddr>, Error> {
         let mut addresses = Vec::new();
         let mut outcome = Ok(());
         for _ in 0..ATTEMPTS {
@@ -128,7 +140,7 @@ impl Link {
             append(&mut bytes, sequence, NLM_F_DUMP, message);
             outcome = self.socket.dump(&bytes, sequence, |reply| {
                 let message = AddressMessage::parse(reply).map_err(invalid)?;
-                if message.header.index == self.index {
+                if wanted(message.header.index) {
                     addresses.extend(own_address(&message));
                 }
                 Ok(())

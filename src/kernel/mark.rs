@@ -23,9 +23,9 @@ impl fmt::Display for Mark {
 /// The marks that belong to Spillway: those that start with a given prefix, written like
 /// `0x01000000/8`.
 ///
-/// Half of them stand for virtual servers. Each has a twin in the other half, which refuses packets
-/// in the name of that virtual server: so a map that holds the twin still tells whose frontend it
-/// is. One more is a verdict of its own, to drop.
+/// A quarter of them stand for virtual servers. Each has two twins among the others, one that refuses
+/// packets in the name of that virtual server, and one that drops them: so a map that holds a twin
+/// still tells whose frontend it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarkRange {
     prefix: NonZeroU32,
@@ -64,15 +64,25 @@ impl MarkRange {
         1 << (31 - self.bits)
     }
 
+    /// The same of a mark which drops.
+    const fn drop_bit(self) -> u32 {
+        self.refusal_bit() >> 1
+    }
+
     /// The twin of a virtual server's mark: packets with it are refused at once (`connection
     /// refused`).
     pub fn refusing(self, server: Mark) -> Mark {
         Mark(server.0 | self.refusal_bit())
     }
 
-    /// The mask under which to compare with [`Self::refusals`].
-    pub const fn refusal_mask(self) -> u32 {
-        self.mask() | self.refusal_bit()
+    /// The twin of a virtual server's mark: packets with it are dropped without an answer.
+    pub fn dropping(self, server: Mark) -> Mark {
+        Mark(server.0 | self.drop_bit())
+    }
+
+    /// The mask under which to compare with [`Self::refusals`] and [`Self::drops`].
+    pub const fn verdict_mask(self) -> u32 {
+        self.mask() | self.refusal_bit() | self.drop_bit()
     }
 
     /// The value of the masked bits of all marks that refuse.
@@ -80,32 +90,33 @@ impl MarkRange {
         self.prefix() | self.refusal_bit()
     }
 
-    /// The virtual server that a mark stands for or refuses in the name of, or `None` where it is
-    /// none's.
-    pub fn server(self, mark: Mark) -> Option<Mark> {
-        let server = Mark(NonZeroU32::new(mark.value() & !self.refusal_bit())?);
-        (server.value() > self.drop().value()).then_some(server)
+    /// The value of the masked bits of all marks that drop.
+    pub const fn drops(self) -> u32 {
+        self.prefix() | self.drop_bit()
     }
 
-    /// The mark of packets to be dropped without an answer.
-    pub fn drop(self) -> Mark {
-        Mark(self.prefix | 1)
+    /// The virtual server that a mark stands for, or whose twin it is, or `None` where it is none's.
+    pub fn server(self, mark: Mark) -> Option<Mark> {
+        let verdicts = self.refusal_bit() | self.drop_bit();
+        let server = Mark(NonZeroU32::new(mark.value() & !verdicts)?);
+        let has_two = mark.value() & verdicts == verdicts;
+        (!has_two && server.value() > self.prefix()).then_some(server)
     }
 
     /// The marks that can stand for virtual servers, in ascending order.
     pub fn servers(self) -> impl Iterator<Item = Mark> {
-        self.servers_from(Mark(self.prefix | 2))
+        self.servers_from(Mark(self.prefix | 1))
     }
 
     /// The same from a certain mark on.
     pub fn servers_from(self, first: Mark) -> impl Iterator<Item = Mark> {
-        let last = self.prefix.get() | !self.refusal_mask();
+        let last = self.prefix.get() | !self.verdict_mask();
         (first.value()..=last).filter_map(NonZeroU32::new).map(Mark)
     }
 }
 
 impl Default for MarkRange {
-    /// `0x01000000/8`: 8 million virtual servers, clear of the bits that Kubernetes (0x4000, 0x8000) and the
+    /// `0x01000000/8`: 4 million virtual servers, clear of the bits that Kubernetes (0x4000, 0x8000) and the
     /// common CNIs use.
     fn default() -> Self {
         const PREFIX: NonZeroU32 = match NonZeroU32::new(0x0100_0000) {

@@ -6,6 +6,8 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use ipnet::IpNet;
+
 use super::{Family, NodeTuning, Protocol, Reach, Said, ServiceId, SliceCapacity, SliceId, Tuning};
 
 /// A Service or `ServiceImport` that has virtual addresses.
@@ -15,18 +17,46 @@ pub struct Service {
     pub id: ServiceId,
     /// At most one per family.
     pub cluster_ips: Vec<IpAddr>,
+    /// Which endpoints serve clients of those (`internalTrafficPolicy`).
+    pub internal: TrafficPolicy,
+    /// How clients from outside of the cluster find it; none for most.
+    pub external: Option<Box<External>>,
     /// Its ports, in the order of the object.
     pub ports: Vec<ServicePort>,
     /// `sessionAffinity: ClientIP` and its timeout in seconds (1 to 86,400).
     pub affinity_seconds: Option<u32>,
-    /// Where load balancers ask whether this node has endpoints of its own; only one of type
-    /// `LoadBalancer` with `externalTrafficPolicy: Local` has such a port.
-    pub health_check_node_port: Option<NonZeroU16>,
     /// What its annotations ask for.
     pub tuning: Tuning,
     /// `spillway.io/global`: endpoints that other clusters export under the same name serve this
     /// Service, too.
     pub global: Said<bool>,
+}
+
+/// Which endpoints serve a kind of client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrafficPolicy {
+    /// All of them.
+    #[default]
+    Cluster,
+    /// Those on the node where the client's packets arrive.
+    Local,
+}
+
+/// How clients from outside of the cluster find a Service, besides its node ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct External {
+    /// Which endpoints serve them, at node ports too (`externalTrafficPolicy`).
+    pub policy: TrafficPolicy,
+    /// `externalIPs`: addresses that somebody routes to the nodes, perhaps a node's own.
+    pub ips: Vec<IpAddr>,
+    /// The addresses of a load balancer that hands packets on as they are (`ipMode: VIP`).
+    pub balancers: Vec<IpAddr>,
+    /// The networks whose clients the load balancer's addresses are for; of a family without any,
+    /// for everybody.
+    pub sources: Vec<IpNet>,
+    /// Where load balancers ask whether this node has endpoints of its own; only one of type
+    /// `LoadBalancer` with policy `Local` has such a port.
+    pub health_port: Option<NonZeroU16>,
 }
 
 /// One port of a Service.
@@ -100,6 +130,17 @@ pub struct Endpoint {
     pub node: Option<Arc<str>>,
     /// The zone that it runs in.
     pub zone: Option<Arc<str>>,
+    /// Whose clients it is meant for, where that is said. Most have none, hence the box.
+    pub hints: Option<Box<Hints>>,
+}
+
+/// Whose clients an endpoint is meant for (`EndpointSlice.endpoints[].hints`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// Those on these nodes.
+    pub nodes: Vec<Arc<str>>,
+    /// Those in these zones.
+    pub zones: Vec<Arc<str>>,
 }
 
 /// An endpoint's conditions, with Kubernetes' defaults for those left out.
@@ -118,6 +159,8 @@ pub struct Conditions {
 pub struct Node {
     /// Its `topology.kubernetes.io/zone` label.
     pub zone: Option<Arc<str>>,
+    /// Its own addresses.
+    pub ips: Vec<IpAddr>,
     /// Whether new connections may be steered to it by load balancers: it exists, is not being
     /// deleted, and has no `ToBeDeletedByClusterAutoscaler` taint.
     pub eligible: bool,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{
     Conditions, Endpoint, EndpointSlice, Family, Protocol, Said, Service, ServiceId, ServicePort,
-    Since, SliceId, SlicePort, Tuning,
+    Since, SliceId, SlicePort, TrafficPolicy, Tuning,
 };
 
 pub const READY: Conditions = Conditions {
@@ -43,9 +43,10 @@ pub fn service(name: &str, cluster_ips: &[&str]) -> Service {
     Service {
         id: id(name),
         cluster_ips: cluster_ips.iter().map(|text| ip(text)).collect(),
+        internal: TrafficPolicy::Cluster,
+        external: None,
         ports: vec![service_port("http", Protocol::Tcp, 80)],
         affinity_seconds: None,
-        health_check_node_port: None,
         tuning: Tuning::default(),
         global: Said::Nothing,
     }
@@ -67,6 +68,7 @@ pub fn endpoint(address: &str, node: &str, zone: &str) -> Endpoint {
         conditions: READY,
         node: Some(Arc::from(node)),
         zone: Some(Arc::from(zone)),
+        hints: None,
     }
 }
 

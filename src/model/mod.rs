@@ -12,7 +12,8 @@ mod tuning;
 mod written;
 
 pub use cluster::{
-    Conditions, Endpoint, EndpointSlice, Node, Service, ServicePort, Since, SlicePort,
+    Conditions, Endpoint, EndpointSlice, External, Hints, Node, Service, ServicePort, Since,
+    SlicePort, TrafficPolicy,
 };
 pub use hash::{mix, stable_hash};
 pub use level::{Level, Weight, Weights};

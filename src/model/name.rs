@@ -94,15 +94,17 @@ pub struct SetId {
 pub enum EndpointSet {
     /// All of them, as this node sees them.
     All,
+    /// Those on this node alone, for clients under a traffic policy `Local`.
+    Local,
     /// As the endpoint at this address sees them, when it is the client: itself first.
     Own(IpAddr),
 }
 
 impl EndpointSet {
-    /// The only client that it is for; none: all others.
+    /// The only client that it is for; none: it is for many.
     pub const fn client(self) -> Option<IpAddr> {
         match self {
-            Self::All => None,
+            Self::All | Self::Local => None,
             Self::Own(ip) => Some(ip),
         }
     }
@@ -129,9 +131,10 @@ impl SetId {
 
 impl fmt::Display for SetId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.set.client() {
-            None => self.port.fmt(f),
-            Some(ip) => write!(f, "{} from {ip}", self.port),
+        match self.set {
+            EndpointSet::All => self.port.fmt(f),
+            EndpointSet::Local => write!(f, "{} local", self.port),
+            EndpointSet::Own(ip) => write!(f, "{} from {ip}", self.port),
         }
     }
 }

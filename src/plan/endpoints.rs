@@ -6,6 +6,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use super::Here;
+use super::hints::Meant;
 use super::routing::Routing;
 use crate::model::{
     Capacity, Endpoint, EndpointSlice, Family, Level, Reach, RemoteUse, ServicePort,
@@ -24,31 +25,147 @@ pub struct Candidate {
     pub masquerade: bool,
 }
 
-/// The endpoints that serve one family of a service port, in the order of their addresses.
-pub fn serving(
-    port: &ServicePort,
-    family: Family,
-    slices: &[&EndpointSlice],
-    routing: &Routing<'_>,
-    here: &Here,
-) -> Vec<Candidate> {
-    let found = listed(port, family, slices);
-    let ready = |endpoint: &Endpoint| endpoint.conditions.ready;
-    let leaving =
-        |endpoint: &Endpoint| endpoint.conditions.serving && endpoint.conditions.terminating;
-    let usable = |wanted: &dyn Fn(&Endpoint) -> bool| {
-        let wanted = found.iter().filter(|(_, (_, endpoint))| wanted(endpoint));
-        let placed = wanted
-            .filter_map(|(at, (slice, endpoint))| candidate(*at, slice, endpoint, routing, here));
-        unless_evacuated(placed.collect(), routing)
-    };
-    let candidates = usable(&ready);
-    if candidates.is_empty() {
+/// What is known of the endpoints of one family of a service port.
+pub struct Endpoints<'a> {
+    listed: Listed<'a>,
+    routing: &'a Routing<'a>,
+    here: &'a Here,
+}
+
+impl<'a> Endpoints<'a> {
+    /// Those that the slices list.
+    pub fn of(
+        port: &ServicePort,
+        family: Family,
+        slices: &[&'a EndpointSlice],
+        routing: &'a Routing<'a>,
+        here: &'a Here,
+    ) -> Self {
+        Self {
+            listed: listed(port, family, slices),
+            routing,
+            here,
+        }
+    }
+
+    /// Those that serve under policy `Cluster`, in the order of their addresses.
+    pub fn all(&self) -> Vec<Candidate> {
+        let own = self.listed.values();
+        let own = own.filter(|(slice, _)| abroad(slice, self.here).is_none());
+        let ready = own.map(|(_, endpoint)| *endpoint);
+        let ready: Vec<&Endpoint> = ready.filter(|endpoint| is_ready(endpoint)).collect();
+        let meant = Meant::of(&ready, self.here);
+        // Of other clusters' endpoints this one's control plane says nothing.
+        let hinted = self.placed(|slice, endpoint| {
+            is_ready(endpoint)
+                && (abroad(slice, self.here).is_some() || meant.includes(endpoint, self.here))
+        });
+        let staying = self.not_evacuated(hinted);
+        if !staying.is_empty() {
+            return staying;
+        }
+        let ready = self.unless_evacuated(self.placed(|_, endpoint| is_ready(endpoint)));
+        if !ready.is_empty() {
+            return ready;
+        }
         // Terminating endpoints that still answer are better than none (KEP-1669).
-        usable(&leaving)
-    } else {
+        self.unless_evacuated(self.placed(|_, endpoint| is_leaving(endpoint)))
+    }
+
+    /// Those that serve under policy `Local`, in the order of their addresses. It does not matter
+    /// what others there are, what hints say or which levels are in use.
+    pub fn local(&self) -> Vec<Candidate> {
+        let on_this_node = |serving: fn(&Endpoint) -> bool| -> Vec<Candidate> {
+            let listed = self.listed.iter();
+            let serving = listed.filter(|(_, (slice, endpoint))| {
+                near(slice, endpoint, self.here) == Level::Node && serving(endpoint)
+            });
+            let level = self.routing.level(Level::Node).unwrap_or(Level::Node);
+            serving
+                .map(|(at, (slice, endpoint))| self.candidate(*at, slice, endpoint, level))
+                .collect()
+        };
+        let ready = on_this_node(is_ready);
+        if ready.is_empty() {
+            on_this_node(is_leaving)
+        } else {
+            ready
+        }
+    }
+
+    /// Whether there is any that may serve, on whatever node.
+    pub fn any(&self) -> bool {
+        let mut listed = self.listed.values();
+        listed.any(|(slice, endpoint)| {
+            (is_ready(endpoint) || is_leaving(endpoint)) && self.level(slice, endpoint).is_some()
+        })
+    }
+
+    /// Those of the wanted ones whose level is in use.
+    fn placed(&self, wanted: impl Fn(&EndpointSlice, &Endpoint) -> bool) -> Vec<Candidate> {
+        let wanted = self
+            .listed
+            .iter()
+            .filter(|(_, (slice, endpoint))| wanted(slice, endpoint));
+        wanted
+            .filter_map(|(at, (slice, endpoint))| {
+                let level = self.level(slice, endpoint)?;
+                Some(self.candidate(*at, slice, endpoint, level))
+            })
+            .collect()
+    }
+
+    /// The level of an endpoint among those in use; none if it belongs to none of them.
+    fn level(&self, slice: &EndpointSlice, endpoint: &Endpoint) -> Option<Level> {
+        if abroad(slice, self.here).is_some() && self.routing.remote == RemoteUse::Never {
+            return None;
+        }
+        self.routing.level(near(slice, endpoint, self.here))
+    }
+
+    fn candidate(
+        &self,
+        (ip, port): (IpAddr, NonZeroU16),
+        slice: &EndpointSlice,
+        endpoint: &Endpoint,
+        level: Level,
+    ) -> Candidate {
+        let near = near(slice, endpoint, self.here);
+        Candidate {
+            ip,
+            port,
+            level,
+            local: near == Level::Node,
+            capacity: self.routing.capacity(slice, ip, near),
+            masquerade: slice.reach.get() == Some(&Reach::Host),
+            cluster: abroad(slice, self.here).cloned(),
+        }
+    }
+
+    /// Leaves out what is being evacuated.
+    fn not_evacuated(&self, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+        candidates.retain(|one| !self.routing.is_evacuated(one.level, one.cluster.as_ref()));
         candidates
     }
+
+    /// Leaves out what is being evacuated, unless nothing else serves.
+    fn unless_evacuated(&self, candidates: Vec<Candidate>) -> Vec<Candidate> {
+        let staying = self.not_evacuated(candidates.clone());
+        if staying.is_empty() {
+            candidates
+        } else {
+            staying
+        }
+    }
+}
+
+fn is_ready(endpoint: &Endpoint) -> bool {
+    endpoint.conditions.ready
+}
+
+/// Whether an endpoint still answers on its way out.
+fn is_leaving(endpoint: &Endpoint) -> bool {
+    endpoint.conditions.serving && endpoint.conditions.terminating
 }
 
 type Listed<'a> = BTreeMap<(IpAddr, NonZeroU16), (&'a EndpointSlice, &'a Endpoint)>;
@@ -73,39 +190,17 @@ fn listed<'a>(port: &ServicePort, family: Family, slices: &[&'a EndpointSlice]) 
     found
 }
 
-/// Which of two listings of one address counts: that of this cluster, then the one that serves.
-/// While a pod's address passes to a new pod, or moves between slices, both may be listed.
-fn merit(slice: &EndpointSlice, endpoint: &Endpoint) -> (bool, bool, bool) {
+/// Which of two listings of one address counts: that of this cluster, then one that is ready, then
+/// one that is not on its way out. While a pod's address passes to a new pod, or moves between
+/// slices, both may be listed, and the address is the new one's.
+fn merit(slice: &EndpointSlice, endpoint: &Endpoint) -> (bool, bool, bool, bool) {
     let conditions = endpoint.conditions;
     (
         slice.cluster.is_none(),
         conditions.ready,
+        !conditions.terminating,
         conditions.serving,
     )
-}
-
-/// An endpoint in its place; none if its level is not in use.
-fn candidate(
-    (ip, port): (IpAddr, NonZeroU16),
-    slice: &EndpointSlice,
-    endpoint: &Endpoint,
-    routing: &Routing<'_>,
-    here: &Here,
-) -> Option<Candidate> {
-    let cluster = abroad(slice, here).cloned();
-    if cluster.is_some() && routing.remote == RemoteUse::Never {
-        return None;
-    }
-    let near = near(slice, endpoint, here);
-    Some(Candidate {
-        ip,
-        port,
-        level: routing.level(near)?,
-        local: near == Level::Node,
-        capacity: routing.capacity(slice, ip, near),
-        masquerade: slice.reach.get() == Some(&Reach::Host),
-        cluster,
-    })
 }
 
 /// The cluster of a slice's endpoints, if that is another one.
@@ -130,15 +225,5 @@ fn level(endpoint: &Endpoint, here: &Here) -> Level {
         Level::Zone
     } else {
         Level::Cluster
-    }
-}
-
-/// Leaves out what is being evacuated, unless nothing else serves.
-fn unless_evacuated(candidates: Vec<Candidate>, routing: &Routing<'_>) -> Vec<Candidate> {
-    let stays = |one: &Candidate| !routing.is_evacuated(one.level, one.cluster.as_ref());
-    if candidates.iter().any(stays) {
-        candidates.into_iter().filter(stays).collect()
-    } else {
-        candidates
     }
 }

@@ -4,7 +4,9 @@
 //!
 //! 1. Candidates are the endpoints of all slices of the Service and family that have a port of
 //!    that name and protocol; an address and port that occurs twice counts once.
-//! 2. Those that are ready serve. If there are none, those that still serve while they terminate.
+//! 2. Those that are ready serve, if there are hints only those that are meant for this node's
+//!    clients. If there are none, those that still serve while they terminate. Clients under a
+//!    traffic policy `Local` have a set of their own: the same of this node alone, without hints.
 //! 3. An endpoint's level is how near it is to this node; its weight is that of its level.
 //! 4. The real servers stand in an order that differs from node to node.
 //! 5. Where level `self` is in use, an endpoint on this node has a set of its own, with itself
@@ -12,6 +14,8 @@
 
 mod divide;
 mod endpoints;
+mod frontends;
+mod hints;
 mod ladder;
 mod order;
 mod own;
@@ -19,14 +23,18 @@ mod routing;
 mod wanted;
 mod words;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{
     EndpointSet, EndpointSlice, Family, Level, NodeTuning, Scheduler, Service, ServicePort,
-    ServicePortId, SetId, Tuning, Weights,
+    ServicePortId, SetId, TrafficPolicy, Tuning, Weights,
 };
+use endpoints::Endpoints;
 use routing::Routing;
-pub use wanted::{Frontend, Limits, PortPlan, RealServer, ServicePlan, Style, VirtualServer};
+pub use wanted::{
+    Frontend, Guard, Limits, PortPlan, RealServer, ServicePlan, Style, Unserved, VirtualServer,
+};
 pub use words::{By, Word, words};
 
 /// Where the plan is made for, and how it weighs what it finds.
@@ -36,6 +44,8 @@ pub struct Here {
     pub node: Arc<str>,
     /// This node's zone, if it has one.
     pub zone: Option<Arc<str>>,
+    /// This node's own addresses.
+    pub ips: Vec<IpAddr>,
     /// This cluster's id, empty where it has none.
     pub cluster: Arc<str>,
     /// The weight of each level, where nothing else is said.
@@ -77,31 +87,11 @@ fn plan_port(
     routing: &Routing<'_>,
     here: &Here,
 ) -> Vec<(EndpointSet, PortPlan)> {
-    let families: Vec<Family> = Family::ALL
-        .into_iter()
-        .filter(|family| {
-            service
-                .cluster_ips
-                .iter()
-                .any(|ip| Family::of(*ip) == *family)
-        })
-        .collect();
-
-    let mut frontends: Vec<Frontend> = service
-        .cluster_ips
-        .iter()
-        .map(|ip| Frontend::Address(*ip, port.port))
-        .collect();
-    if let Some(node_port) = port.node_port {
-        frontends.extend(
-            families
-                .iter()
-                .map(|family| Frontend::NodePort(*family, node_port)),
-        );
-    }
-    frontends.sort_unstable();
-    frontends.dedup();
-
+    let has_family = |family: &Family| {
+        let mut ips = service.cluster_ips.iter();
+        ips.any(|ip| Family::of(*ip) == *family)
+    };
+    let families: Vec<Family> = Family::ALL.into_iter().filter(has_family).collect();
     let serve = |family, candidates| {
         let mut division = divide::divide(candidates, port.protocol, routing, here);
         order::shuffle(&mut division.reals, &here.node);
@@ -112,21 +102,48 @@ fn plan_port(
             shed: routing.shed,
             drain_back: routing.drain_back,
             reals: division.reals,
+            unserved: Unserved::Refused,
         }
     };
+
+    let found = frontends::frontends(service, port, &families, here);
     let mut all = PortPlan {
-        frontends,
-        servers: Vec::new(),
+        frontends: found.all,
+        external: found.external,
+        guards: found.guards,
+        ..PortPlan::default()
+    };
+    let mut local = PortPlan {
+        frontends: found.local,
+        ..PortPlan::default()
     };
     let mut sets = Vec::new();
     for family in families {
-        let candidates = endpoints::serving(port, family, slices, routing, here);
+        let endpoints = Endpoints::of(port, family, slices, routing, here);
+        let candidates = endpoints.all();
         if routing.levels.contains(&Level::Own) {
-            sets.extend(own::sets(&all, family, &candidates, serve));
+            // Themselves first, then what they would get otherwise.
+            sets.extend(match service.internal {
+                TrafficPolicy::Cluster => own::sets(&all, family, &candidates, serve),
+                TrafficPolicy::Local => own::sets(&local, family, &endpoints.local(), serve),
+            });
         }
-        all.servers.push(serve(family, candidates));
+        if all.is_found_in(family) {
+            all.servers.push(serve(family, candidates));
+        }
+        if local.is_found_in(family) {
+            local.servers.push(VirtualServer {
+                unserved: if endpoints.any() {
+                    Unserved::Dropped
+                } else {
+                    Unserved::Refused
+                },
+                ..serve(family, endpoints.local())
+            });
+        }
     }
-    sets.push((EndpointSet::All, all));
+    sets.extend([(EndpointSet::All, all), (EndpointSet::Local, local)]);
+    sets.retain(|(_, plan)| !plan.frontends.is_empty());
     sets
 }
 

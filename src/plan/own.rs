@@ -37,6 +37,7 @@ pub fn sets(
             let plan = PortPlan {
                 frontends: frontends(all, client),
                 servers: vec![serve(family, seen.collect())],
+                ..PortPlan::default()
             };
             (EndpointSet::Own(client), plan)
         })
@@ -52,7 +53,11 @@ fn frontends(all: &PortPlan, client: IpAddr) -> Vec<Frontend> {
             Frontend::Address(ip, port) if ip.is_ipv4() == client.is_ipv4() => {
                 Some(Frontend::Own(client, ip, port))
             }
-            Frontend::Address(..) | Frontend::NodePort(..) | Frontend::Own(..) => None,
+            Frontend::Address(..)
+            | Frontend::NodePort(..)
+            | Frontend::Own(..)
+            | Frontend::Outside(..)
+            | Frontend::OutsideNodePort(..) => None,
         })
         .collect()
 }

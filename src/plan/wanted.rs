@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::model::{Capacity, Family, Level, Scheduler, SetId};
 
 /// What the kernel shall hold for one Service: the endpoint sets of its service ports by name. Empty
@@ -19,9 +21,31 @@ pub struct PortPlan {
     pub frontends: Vec<Frontend>,
     /// One for each family that has a frontend, in the order of [`Family::ALL`].
     pub servers: Vec<VirtualServer>,
+    /// The addresses among the frontends that clients from outside of the cluster know, sorted: they
+    /// need not be virtual, but may be a node's own.
+    pub external: Vec<IpAddr>,
+    /// The frontends that are not for everybody.
+    pub guards: Vec<Guard>,
+}
+
+/// An address and port that only clients in these networks may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// The address.
+    pub ip: IpAddr,
+    /// The port.
+    pub port: NonZeroU16,
+    /// The networks, of which no two overlap.
+    pub sources: Vec<IpNet>,
 }
 
 impl PortPlan {
+    /// Whether clients of this family find it anywhere.
+    pub(super) fn is_found_in(&self, family: Family) -> bool {
+        let mut frontends = self.frontends.iter();
+        frontends.any(|frontend| frontend.family() == family)
+    }
+
     /// The endpoints that see their clients as this node, each once.
     pub fn masqueraded(&self) -> Vec<SocketAddr> {
         let reals = self.servers.iter().flat_map(|server| &server.reals);
@@ -54,14 +78,20 @@ pub enum Frontend {
     /// A virtual address for the client at the first address alone, which goes before
     /// [`Self::Address`].
     Own(IpAddr, IpAddr, NonZeroU16),
+    /// The same address as [`Self::Address`] for clients from outside of the cluster, which goes
+    /// before that.
+    Outside(IpAddr, NonZeroU16),
+    /// The same port as [`Self::NodePort`] for clients from outside of the cluster, which goes
+    /// before that.
+    OutsideNodePort(Family, NonZeroU16),
 }
 
 impl Frontend {
     /// The family of the clients that use it.
     pub fn family(self) -> Family {
         match self {
-            Self::Address(ip, _) | Self::Own(_, ip, _) => Family::of(ip),
-            Self::NodePort(family, _) => family,
+            Self::Address(ip, _) | Self::Own(_, ip, _) | Self::Outside(ip, _) => Family::of(ip),
+            Self::NodePort(family, _) | Self::OutsideNodePort(family, _) => family,
         }
     }
 }
@@ -73,8 +103,13 @@ impl fmt::Display for Frontend {
             Self::Own(client, ip, port) => {
                 write!(f, "{} from {client}", SocketAddr::new(*ip, port.get()))
             }
+            Self::Outside(ip, port) => {
+                write!(f, "{} from outside", SocketAddr::new(*ip, port.get()))
+            }
             Self::NodePort(Family::V4, port) => write!(f, "*:{port}"),
             Self::NodePort(Family::V6, port) => write!(f, "[*]:{port}"),
+            Self::OutsideNodePort(Family::V4, port) => write!(f, "*:{port} from outside"),
+            Self::OutsideNodePort(Family::V6, port) => write!(f, "[*]:{port} from outside"),
         }
     }
 }
@@ -93,8 +128,21 @@ pub struct VirtualServer {
     /// Whether old connections to farther endpoints are ended when nearer ones have room again.
     pub drain_back: bool,
     /// The endpoints, each once, in an order of this node's own: many schedulers start with the
-    /// first, which must not be the same on every node. Empty: connections are refused.
+    /// first, which must not be the same on every node.
     pub reals: Vec<RealServer>,
+    /// What becomes of connections while it has no real server.
+    pub unserved: Unserved,
+}
+
+/// What becomes of connections that nothing serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Unserved {
+    /// They are refused at once: there is nothing to wait for.
+    #[default]
+    Refused,
+    /// They get no answer: other nodes have endpoints, to which the client's next attempt may go
+    /// when its load balancer has noticed.
+    Dropped,
 }
 
 impl VirtualServer {

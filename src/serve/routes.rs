@@ -22,6 +22,10 @@ pub struct PortRoutes {
     /// The only client that it is for: a pod of this node that gets itself first. None: all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// Whether it is for clients under a traffic policy `Local`, which only endpoints of this node
+    /// serve.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local: bool,
     /// Where clients find it, like `10.96.0.10:80` or, for a node port, `*:30080`.
     pub frontends: Vec<String>,
     /// The firewall mark that leads to its virtual servers, once it has one.
@@ -45,6 +49,7 @@ impl PortRoutes {
         let colon = if self.port.is_empty() { "" } else { ":" };
         let from = match &self.client {
             Some(client) => format!(" from {client}"),
+            None if self.local => " local".to_owned(),
             None => String::new(),
         };
         format!(

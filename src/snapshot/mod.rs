@@ -201,7 +201,9 @@ impl Snapshot {
                 return;
             }
         };
-        let moved = node.zone != self.node.zone || node.tuning != self.node.tuning;
+        let before = &self.node;
+        let moved =
+            node.zone != before.zone || node.ips != before.ips || node.tuning != before.tuning;
         self.node = node;
         if moved {
             self.touch_all();

@@ -127,6 +127,6 @@ fn target(frontend: Frontend) -> Option<Target> {
     match frontend {
         Frontend::Address(ip, port) => Some(Target::Address(ip, port)),
         Frontend::NodePort(family, port) => Some(Target::Port(family, port)),
-        Frontend::Own(..) => None,
+        Frontend::Own(..) | Frontend::Outside(..) | Frontend::OutsideNodePort(..) => None,
     }
 }

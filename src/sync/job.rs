@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use tracing::warn;
 
-use super::known::{self, KnownPort, KnownServer};
+use super::known::{KnownPort, KnownServer};
 use super::platform::{Platform, Trouble};
-use super::{Syncer, adopt, diff};
+use super::{Syncer, adopt, diff, elements};
 use crate::kernel::ipvs::{Cause, Command, Destination, Failure, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
 use crate::model::{ServiceId, SetId};
-use crate::plan::{Frontend, PortPlan, ServicePlan};
+use crate::plan::{Frontend, PortPlan, ServicePlan, Unserved};
 
 /// One service port in the course of a change.
 pub struct Job {
@@ -140,8 +140,7 @@ impl<P: Platform> Syncer<P> {
         Some(KnownPort {
             mark,
             frontends: Vec::new(),
-            hairpins: Vec::new(),
-            hosts: Vec::new(),
+            members: Vec::new(),
             servers,
             unsure: false,
         })
@@ -188,30 +187,20 @@ impl<P: Platform> Syncer<P> {
             return;
         };
 
-        for ip in known::addresses(&job.wanted.frontends) {
+        for ip in elements::addresses(&job.wanted.frontends) {
             self.shared.try_again(ip);
-            self.shared.vips.retain(ip);
             self.shared.addresses.retain(ip);
         }
-        for ip in known::addresses(&known.frontends) {
+        for ip in elements::addresses(&known.frontends) {
             self.shared.try_again(ip);
-            self.shared.vips.release(ip);
             self.shared.addresses.release(ip);
         }
-        let hairpins = job.wanted.local_addresses();
-        for ip in &hairpins {
-            self.shared.hairpins.retain(*ip);
+        let members = elements::members(job.id.port.protocol, &job.wanted);
+        for member in &members {
+            self.shared.members.retain(*member);
         }
-        for ip in &known.hairpins {
-            self.shared.hairpins.release(*ip);
-        }
-
-        let hosts = job.wanted.masqueraded();
-        for host in &hosts {
-            self.shared.hosts.retain((job.id.port.protocol, *host));
-        }
-        for host in &known.hosts {
-            self.shared.hosts.release((job.id.port.protocol, *host));
+        for member in &known.members {
+            self.shared.members.release(*member);
         }
 
         self.flows
@@ -223,8 +212,7 @@ impl<P: Platform> Syncer<P> {
         self.doomed.extend(gone.map(KnownServer::key));
 
         known.frontends = job.wanted.frontends;
-        known.hairpins = hairpins;
-        known.hosts = hosts;
+        known.members = members;
         known.servers = job.next;
         let gone = known.frontends.is_empty();
         self.drain.watch(&job.id, known, now);
@@ -247,12 +235,19 @@ impl Job {
         }
     }
 
-    /// Where a frontend leads: to the virtual servers, or to a refusal where no endpoint is behind
-    /// them.
+    /// Where a frontend leads: to the virtual servers, or where no endpoint is behind them to a
+    /// verdict.
     fn mark_of(&self, frontend: Frontend, mark: Mark, range: MarkRange) -> Mark {
         let family = frontend.family();
         let there = self.next.iter().find(|server| server.family() == family);
-        let served = there.is_some_and(|server| server.reals.iter().any(|it| !it.is_draining()));
-        if served { mark } else { range.refusing(mark) }
+        if there.is_some_and(|server| server.reals.iter().any(|it| !it.is_draining())) {
+            return mark;
+        }
+        let mut wanted = self.wanted.servers.iter();
+        let unserved = wanted.find(|server| server.family == family);
+        match unserved.map_or(Unserved::Refused, |server| server.unserved) {
+            Unserved::Refused => range.refusing(mark),
+            Unserved::Dropped => range.dropping(mark),
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! What the kernel holds for one service port, as far as is known.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use crate::kernel::ipvs::{Forwarding, Service, ServiceKey};
 use crate::kernel::mark::Mark;
+use crate::kernel::nft::Element;
 use crate::model::Family;
 use crate::plan::{Frontend, Limits};
 
@@ -15,10 +16,8 @@ pub struct KnownPort {
     pub mark: Mark,
     /// The frontends that lead to them, sorted.
     pub frontends: Vec<Frontend>,
-    /// The endpoints on this node, which hairpin masquerading is set up for.
-    pub hairpins: Vec<IpAddr>,
-    /// The endpoints that see their clients as this node.
-    pub hosts: Vec<SocketAddr>,
+    /// What it needs in the table's sets.
+    pub members: Vec<Element>,
     /// The virtual servers that there are.
     pub servers: Vec<KnownServer>,
     /// A command failed, so that `servers` may be wrong until it is read back.
@@ -100,13 +99,4 @@ impl KnownServer {
     pub fn family(&self) -> Family {
         self.service.key.family()
     }
-}
-
-/// The virtual addresses among frontends.
-pub fn addresses(frontends: &[Frontend]) -> impl Iterator<Item = IpAddr> {
-    frontends.iter().filter_map(|frontend| match frontend {
-        Frontend::Address(ip, _) => Some(*ip),
-        // It belongs to all clients, and another endpoint set has it for them.
-        Frontend::Own(..) | Frontend::NodePort(..) => None,
-    })
 }

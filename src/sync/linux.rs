@@ -63,6 +63,10 @@ impl Platform for Linux {
         Ok(self.link.addresses()?)
     }
 
+    fn other_addresses(&mut self) -> Result<Vec<IpAddr>, Trouble> {
+        Ok(self.link.other_addresses()?)
+    }
+
     fn bind(&mut self, addresses: &[IpAddr]) -> Result<Vec<Refused>, Trouble> {
         match self.link.add(addresses) {
             Ok(()) => Ok(Vec::new()),

@@ -19,7 +19,7 @@ impl Marks {
         Self {
             range,
             used: HashSet::new(),
-            last: range.drop().value(),
+            last: range.prefix(),
         }
     }
 
@@ -61,23 +61,25 @@ mod tests {
         let mut marks = Marks::new(range());
         let first = marks.allocate().expect("a free mark");
         marks.free(first);
-        let others: Vec<Mark> = (0..125).filter_map(|_| marks.allocate()).collect();
-        assert_eq!(others.len(), 125);
+        let others: Vec<Mark> = (0..62).filter_map(|_| marks.allocate()).collect();
+        assert_eq!(others.len(), 62);
         assert!(!others.contains(&first));
         assert_eq!(marks.allocate(), Some(first));
-        assert_eq!(marks.allocate(), None, "126 servers fit into 256 marks");
+        assert_eq!(marks.allocate(), None, "63 servers fit into 256 marks");
     }
 
     #[test]
     fn verdict_marks_are_never_handed_out() {
         let mut marks = Marks::new(range());
         let all: Vec<Mark> = std::iter::from_fn(|| marks.allocate()).collect();
-        assert!(!all.contains(&range().drop()));
         for mark in &all {
-            let twin = range().refusing(*mark);
-            assert!(!all.contains(&twin), "{twin} refuses");
-            assert_eq!(range().server(twin), Some(*mark));
+            for twin in [range().refusing(*mark), range().dropping(*mark)] {
+                assert!(!all.contains(&twin), "{twin} is a verdict");
+                assert_eq!(range().server(twin), Some(*mark));
+            }
             assert_eq!(range().server(*mark), Some(*mark));
+            let both = range().dropping(range().refusing(*mark));
+            assert_eq!(range().server(both), None);
         }
     }
 

@@ -13,6 +13,7 @@ mod backoff;
 mod callback;
 mod diff;
 mod drain;
+mod elements;
 mod flows;
 mod job;
 mod known;
@@ -246,7 +247,7 @@ impl<P: Platform> Syncer<P> {
             return BTreeSet::new();
         }
         let has_one = |known: &KnownPort| {
-            known::addresses(&known.frontends).any(|address| refused.contains(&address))
+            elements::addresses(&known.frontends).any(|address| refused.contains(&address))
         };
         let ports = self.ports.iter().filter(|(_, known)| has_one(known));
         ports.map(|(id, _)| id.port.service.clone()).collect()

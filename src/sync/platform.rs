@@ -23,6 +23,8 @@ pub trait Platform {
     fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Trouble>;
     /// Makes sure that the link for the virtual addresses is there, and returns its addresses.
     fn addresses(&mut self) -> Result<Vec<IpAddr>, Trouble>;
+    /// The addresses of all other links of this node.
+    fn other_addresses(&mut self) -> Result<Vec<IpAddr>, Trouble>;
     /// Makes this node take addresses for its own; it may have some of them already. Returns those
     /// that the kernel refused; it has all others.
     fn bind(&mut self, addresses: &[IpAddr]) -> Result<Vec<Refused>, Trouble>;

@@ -61,6 +61,11 @@ impl<K: Copy + Eq + Hash + Ord> Refs<K> {
         }
     }
 
+    /// Whether anybody needs it.
+    pub fn is_needed(&self, key: &K) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.needed > 0)
+    }
+
     /// What has to change, sorted.
     pub fn pending(&mut self) -> Changes<K> {
         let mut changes = Changes {

@@ -1,19 +1,18 @@
 //! What service ports share in the kernel: the addresses on the link and the table's maps and sets.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU16;
+use std::net::IpAddr;
 
 use tracing::warn;
 
 use super::Sent;
+use super::elements::{element, route};
 use super::platform::{Platform, Trouble};
 use super::refs::Refs;
 use super::routes::{Claim, Routes};
 use crate::kernel::link::Refused;
 use crate::kernel::mark::Mark;
 use crate::kernel::nft::{Element, Transaction};
-use crate::model::Protocol;
 use crate::plan::Frontend;
 
 /// Shared state, as it shall be and as it is.
@@ -21,19 +20,18 @@ use crate::plan::Frontend;
 pub struct Shared {
     /// The mark maps.
     pub routes: Routes,
-    /// Virtual addresses in the table's set.
-    pub vips: Refs<IpAddr>,
+    /// The members of the table's sets.
+    pub members: Refs<Element>,
     /// Virtual addresses on the link.
     pub addresses: Refs<IpAddr>,
-    /// Addresses of real servers on this node.
-    pub hairpins: Refs<IpAddr>,
-    /// Real servers that see their clients as this node.
-    pub hosts: Refs<(Protocol, SocketAddr)>,
     /// Virtual addresses that the kernel has refused: they are not tried again for any change, but
     /// when a Service that needs them is.
     refused: BTreeSet<IpAddr>,
     /// Those of them that were refused since somebody last asked.
     news: BTreeSet<IpAddr>,
+    /// External addresses that another link of this node has: they are left there, and what else
+    /// listens at them stays reachable. They, too, are looked at again with their Services.
+    elsewhere: BTreeSet<IpAddr>,
     /// What is there and not needed stays, since it may be claimed yet.
     pub keep_unclaimed: bool,
 }
@@ -59,9 +57,10 @@ impl Shared {
         self.unbind(platform, sent)
     }
 
-    /// An address may be tried again, if it was refused.
+    /// An address may be tried again, if it was refused or left to another link.
     pub fn try_again(&mut self, ip: IpAddr) {
         self.refused.remove(&ip);
+        self.elsewhere.remove(&ip);
     }
 
     /// The addresses that were refused since the last call.
@@ -82,8 +81,15 @@ impl Shared {
     }
 
     fn try_bind(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
-        let mut wanted = self.addresses.pending().add;
+        let mut wanted = self.missing();
         wanted.retain(|ip| !self.refused.contains(ip));
+        let external = |ip: &IpAddr| self.members.is_needed(&Element::External(*ip));
+        if wanted.iter().any(external) {
+            let mut others = platform.other_addresses()?;
+            others.retain(|ip| wanted.contains(ip) && external(ip));
+            wanted.retain(|ip| !others.contains(ip));
+            self.elsewhere.extend(others);
+        }
         if wanted.is_empty() {
             return Ok(());
         }
@@ -97,6 +103,13 @@ impl Shared {
         self.news.extend(&refused);
         self.refused.extend(&refused);
         Ok(())
+    }
+
+    /// The addresses that this node is to have, but has not.
+    fn missing(&mut self) -> Vec<IpAddr> {
+        let mut missing = self.addresses.pending().add;
+        missing.retain(|ip| !self.elsewhere.contains(ip));
+        missing
     }
 
     fn unbind(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
@@ -127,29 +140,25 @@ impl Shared {
 
     fn try_commit(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
         let mut routes = self.routes.pending(self.keep_unclaimed);
-        let mut vips = self.vips.pending();
-        let mut hairpins = self.hairpins.pending();
-        let mut hosts = self.hosts.pending();
+        let mut members = self.members.pending();
         if self.keep_unclaimed {
-            vips.remove.clear();
-            hairpins.remove.clear();
-            hosts.remove.clear();
+            members.remove.clear();
         }
         // Nothing leads to an address that this node does not have.
-        let missing: BTreeSet<IpAddr> = self.addresses.pending().add.into_iter().collect();
+        let missing: BTreeSet<IpAddr> = self.missing().into_iter().collect();
         routes.add.retain(|((_, frontend), _)| match frontend {
-            Frontend::Address(ip, _) | Frontend::Own(_, ip, _) => !missing.contains(ip),
-            Frontend::NodePort(..) => true,
+            Frontend::Address(ip, _) | Frontend::Own(_, ip, _) | Frontend::Outside(ip, _) => {
+                !missing.contains(ip)
+            }
+            Frontend::NodePort(..) | Frontend::OutsideNodePort(..) => true,
         });
-        vips.add.retain(|ip| !missing.contains(ip));
+        members.add.retain(|member| match member {
+            Element::Vip(ip) => !missing.contains(ip) && !self.elsewhere.contains(ip),
+            _ => true,
+        });
         let transaction = Transaction {
-            remove: elements(
-                &routes.remove,
-                &vips.remove,
-                &hairpins.remove,
-                &hosts.remove,
-            ),
-            add: elements(&routes.add, &vips.add, &hairpins.add, &hosts.add),
+            remove: elements(&routes.remove, &members.remove),
+            add: elements(&routes.add, &members.add),
         };
         if transaction.add.is_empty() && transaction.remove.is_empty() {
             return Ok(());
@@ -157,59 +166,20 @@ impl Shared {
         platform.commit(&transaction)?;
         sent.transactions += 1;
         self.routes.settle(&routes);
-        for (refs, changes) in [(&mut self.vips, vips), (&mut self.hairpins, hairpins)] {
-            refs.added(&changes.add);
-            refs.removed(&changes.remove);
-        }
-        self.hosts.added(&hosts.add);
-        self.hosts.removed(&hosts.remove);
+        self.members.added(&members.add);
+        self.members.removed(&members.remove);
         Ok(())
     }
 
     /// Takes in what the table holds.
     fn found(&mut self, elements: &[Element]) {
-        let (mut routes, mut hosts) = (Vec::new(), Vec::new());
-        let (mut vips, mut hairpins) = (Vec::new(), Vec::new());
-        for element in elements {
-            match *element {
-                Element::Service {
-                    ip,
-                    protocol,
-                    port,
-                    mark,
-                } => {
-                    routes.push(((protocol, Frontend::Address(ip, port)), mark));
-                }
-                Element::NodePort {
-                    family,
-                    protocol,
-                    port,
-                    mark,
-                } => {
-                    routes.push(((protocol, Frontend::NodePort(family, port)), mark));
-                }
-                Element::Own {
-                    client,
-                    ip,
-                    protocol,
-                    port,
-                    mark,
-                } => {
-                    routes.push(((protocol, Frontend::Own(client, ip, port)), mark));
-                }
-                // They go by themselves.
-                Element::Called { .. } => {}
-                Element::Vip(ip) => vips.push(ip),
-                Element::Hairpin(ip) => hairpins.push(ip),
-                Element::Host { ip, protocol, port } => {
-                    hosts.push((protocol, SocketAddr::new(ip, port.get())));
-                }
-            }
-        }
-        self.routes.found(routes);
-        self.vips.found(vips);
-        self.hairpins.found(hairpins);
-        self.hosts.found(hosts);
+        self.routes.found(elements.iter().filter_map(route));
+        let members = elements.iter().filter(|element| match element {
+            // They go by themselves.
+            Element::Called { .. } => false,
+            _ => route(element).is_none(),
+        });
+        self.members.found(members.copied());
     }
 }
 
@@ -227,45 +197,7 @@ fn tell(refused: &[Refused]) {
     }
 }
 
-fn elements(
-    routes: &[(Claim, Mark)],
-    vips: &[IpAddr],
-    hairpins: &[IpAddr],
-    hosts: &[(Protocol, SocketAddr)],
-) -> Vec<Element> {
+fn elements(routes: &[(Claim, Mark)], members: &[Element]) -> Vec<Element> {
     let routes = routes.iter().map(|(claim, mark)| element(*claim, *mark));
-    let vips = vips.iter().copied().map(Element::Vip);
-    let hairpins = hairpins.iter().copied().map(Element::Hairpin);
-    let hosts = hosts.iter().filter_map(|(protocol, host)| {
-        Some(Element::Host {
-            ip: host.ip(),
-            protocol: *protocol,
-            port: NonZeroU16::new(host.port())?,
-        })
-    });
-    routes.chain(vips).chain(hairpins).chain(hosts).collect()
-}
-
-fn element((protocol, frontend): Claim, mark: Mark) -> Element {
-    match frontend {
-        Frontend::Address(ip, port) => Element::Service {
-            ip,
-            protocol,
-            port,
-            mark,
-        },
-        Frontend::Own(client, ip, port) => Element::Own {
-            client,
-            ip,
-            protocol,
-            port,
-            mark,
-        },
-        Frontend::NodePort(family, port) => Element::NodePort {
-            family,
-            protocol,
-            port,
-            mark,
-        },
-    }
+    routes.chain(members.iter().copied()).collect()
 }

@@ -37,6 +37,13 @@ pub fn opening_makes_a_table_that_the_nft_tool_prints_in_its_own_language() -> R
         "ip daddr @vips_v4 goto refuse",
         "ip6 daddr fe80::/10 return",
         "fib daddr type local meta mark set meta l4proto . th dport map @nodeports_v4 goto marked",
+        "ip daddr . meta l4proto . th dport @guarded_v4 ip daddr . meta l4proto . th dport . ip saddr != @allowed_v4 drop",
+        "ip saddr != 10.244.0.0/16 fib saddr type != local meta mark set ip daddr . meta l4proto . th dport map @outside_v4 goto marked",
+        "fib saddr type != local fib daddr type local meta mark set meta l4proto . th dport map @outside_nodeports_v6 goto marked",
+        "ct original ip daddr . meta l4proto . ct original proto-dst map @outside_v4 != 0x0 [invalid type] return",
+        "ct original ip6 daddr @external_v6 goto masquerade",
+        "meta mark 0x01800000/10 goto refuse",
+        "meta mark 0x01400000/10 drop",
         "meta l4proto tcp reject with tcp reset",
         "ct original ip daddr != @vips_v4 goto masquerade",
         "ip6 saddr . ip6 daddr @hairpin_v6 goto masquerade",
@@ -63,6 +70,8 @@ pub fn elements_are_read_back_as_they_were_written() -> Result<()> {
         "fd00:96::1 . udp . 53 : 0x01000003",
         "sctp . 30080 : 0x01000004",
         "elements = { 10.244.0.7 . 10.244.0.7 }",
+        "203.0.113.1 . tcp . 80 . 198.51.100.0/24",
+        "2001:db8::1 . tcp . 80 . 2001:db8:1::/48",
     ] {
         ensure!(printed.contains(element), "no `{element}` in\n{printed}");
     }
@@ -150,7 +159,17 @@ pub fn taking_over_after_a_change_of_the_mark_range_empties_the_maps() -> Result
     Table::open(&base())?.commit(&adding(&one_of_each()?))?;
     let marks = MarkRange::new(0x0200_0000, 8).context("a range")?;
     let mut table = Table::open(&Base { marks, ..base() })?;
-    let left: BTreeSet<_> = [Element::Vip(VIP), Element::Hairpin([10, 244, 0, 7].into())].into();
+    let leads_somewhere = |element: &Element| {
+        matches!(
+            element,
+            Element::Service { .. }
+                | Element::Outside { .. }
+                | Element::NodePort { .. }
+                | Element::OutsideNodePort { .. }
+        )
+    };
+    let all = one_of_each()?.into_iter();
+    let left: BTreeSet<_> = all.filter(|element| !leads_somewhere(element)).collect();
     ensure!(read(&mut table)? == left);
     Ok(())
 }
@@ -242,6 +261,25 @@ pub fn a_masquerade_bit_within_the_prefix_of_the_marks_is_refused() -> Result<()
     Ok(())
 }
 
+/// A wider network takes the place of narrower ones, which it overlaps.
+pub fn networks_are_exchanged_in_one_transaction() -> Result<()> {
+    let mut table = Table::open(&base())?;
+    let narrow = vec![
+        allowed("203.0.113.1", "198.51.100.0/24")?,
+        allowed("203.0.113.1", "198.51.103.0/24")?,
+    ];
+    let wide = vec![allowed("203.0.113.1", "198.51.0.0/16")?];
+    table.commit(&adding(&narrow))?;
+    for (remove, add) in [(narrow.clone(), wide.clone()), (wide, narrow.clone())] {
+        table.commit(&Transaction {
+            remove,
+            add: add.clone(),
+        })?;
+        ensure!(read(&mut table)? == add.into_iter().collect());
+    }
+    Ok(())
+}
+
 fn base() -> Base {
     Base {
         marks: MarkRange::default(),
@@ -282,7 +320,38 @@ fn one_of_each() -> Result<Vec<Element>> {
             port: NonZeroU16::new(30080).context("a port")?,
             mark: mark(4)?,
         },
+        Element::Outside {
+            ip: VIP,
+            protocol: Protocol::Tcp,
+            port: NonZeroU16::new(81).context("a port")?,
+            mark: base().marks.dropping(mark(5)?),
+        },
+        Element::OutsideNodePort {
+            family: Family::V6,
+            protocol: Protocol::Sctp,
+            port: NonZeroU16::new(30081).context("a port")?,
+            mark: mark(5)?,
+        },
+        Element::External(VIP6),
+        Element::Guarded {
+            ip: VIP,
+            protocol: Protocol::Udp,
+            port: NonZeroU16::new(80).context("a port")?,
+        },
+        allowed("203.0.113.1", "198.51.100.0/24")?,
+        allowed("203.0.113.1", "198.51.102.7/32")?,
+        allowed("2001:db8::1", "2001:db8:1::/48")?,
     ])
+}
+
+/// Who may use port 80 of an address.
+fn allowed(ip: &str, source: &str) -> Result<Element> {
+    Ok(Element::Allowed {
+        ip: ip.parse()?,
+        protocol: Protocol::Tcp,
+        port: NonZeroU16::new(80).context("a port")?,
+        source: source.parse()?,
+    })
 }
 
 fn adding(elements: &[Element]) -> Transaction {

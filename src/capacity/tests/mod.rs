@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::model::example::{id, ip, port};
 use crate::model::{Capacity, Level, Protocol, Scheduler, ServicePortId, SetId};
-use crate::plan::{Limits, RealServer, Style, VirtualServer};
+use crate::plan::{Limits, RealServer, Style, Unserved, VirtualServer};
 use kernel::World;
 
 const LONG: Duration = Duration::from_hours(1);
@@ -78,6 +78,7 @@ fn ladder(protocol: Protocol, ranks: &[usize], capacity: Capacity) -> VirtualSer
         shed: false,
         drain_back: false,
         reals: reals.collect(),
+        unserved: Unserved::Refused,
     }
 }
 

@@ -47,3 +47,26 @@ fn what_one_set_has_of_an_endpoint_the_other_cannot_have() {
     assert!((15..=19).contains(&all), "20 less 2, not {all}");
     assert!((3..=7).contains(&own), "20 less 15, not {own}");
 }
+
+#[test]
+fn endpoints_that_only_their_own_node_may_use_are_not_shared_with_others() {
+    let all = key(Protocol::Tcp);
+    let mut local = all.clone();
+    local.id.set = EndpointSet::Local;
+    let upper_of = |keys: &[&Key]| {
+        let mut controller = Controller::new(Pace::default());
+        controller.peers(NonZeroU32::new(4).expect("four agents"));
+        let mut upper = 0;
+        for key in keys {
+            let mut plan = ladder(Protocol::Tcp, &[1, 1], connections(20));
+            controller.arrange(key, &mut plan, &[], Instant::now());
+            upper = controller
+                .standing(key)
+                .and_then(|it| it.ranks.first()?.endpoints.first()?.budget)
+                .expect("an endpoint");
+        }
+        upper
+    };
+    let (alone, shared) = (upper_of(&[&local]), upper_of(&[&all, &local]));
+    assert!(alone > shared * 3, "{alone} and {shared}");
+}

@@ -10,9 +10,10 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netlink_packet_netfilter::nftables::InetHookNumber;
 
 use super::Base;
-use super::element::Set;
 use super::expression::Next;
+use super::masquerade::{MASQUERADE, masquerade, postrouting, sent_on};
 use super::rule::{Field, Rule};
+use super::set::Set;
 use crate::model::{Family, Protocol};
 
 /// The map from connections to the marks that their packets had before ours.
@@ -34,8 +35,8 @@ const CALL_BACK: &str = "call_back";
 const REFUSE: &str = "refuse";
 const SENT_ON: &str = "sent_on";
 const KEPT: &str = "kept";
-const RESTORE: &str = "restore";
-const MASQUERADE: &str = "masquerade";
+/// Puts back the mark that the packet had before ours.
+pub const RESTORE: &str = "restore";
 
 /// How many connections a second are ended so that they come back to nearer real servers.
 const CALLED_PER_SECOND: u32 = 5;
@@ -92,7 +93,7 @@ pub fn chains(base: &Base) -> Vec<Chain> {
             100,
             postrouting(base),
         ),
-        chain(CLASSIFY, classify()),
+        chain(CLASSIFY, classify(base)),
         chain(MARKED, marked(base)),
         chain(CALL_BACK, call_back()),
         chain(REFUSE, refuse()),
@@ -139,18 +140,32 @@ fn leave(base: &Base) -> Vec<Rule> {
 ///
 /// UDP comes here packet by packet (a node's own tunnels, too), so the cheapest rules that tell it
 /// from services come first, and the routing table is asked last.
-fn classify() -> Vec<Rule> {
+fn classify(base: &Base) -> Vec<Rule> {
     let mut rules = Vec::new();
     for family in Family::ALL {
-        let address = Field::Destination(family);
+        let (client, address) = (Field::Source(family), Field::Destination(family));
+        let service = [address, Field::Protocol, Field::Port];
+        // Before all else, since it holds for every client: pods and this node, too.
+        rules.push(
+            Rule::new()
+                .family(family)
+                .when_in(&service, Set::Guarded(family).name())
+                .unless_in(
+                    &[address, Field::Protocol, Field::Port, client],
+                    Set::Allowed(family).name(),
+                )
+                .next(Next::Drop),
+        );
         // A client that is served by itself: what holds for all others does not hold for it.
         rules.extend(look_up(Set::Own(family), |rule, map| {
-            let key = [Field::Source(family), address, Field::Protocol, Field::Port];
+            let key = [client, address, Field::Protocol, Field::Port];
             rule.family(family).find_mark(&key, map)
         }));
+        rules.extend(look_up(Set::Outside(family), |rule, map| {
+            outside(base, family, rule.family(family).find_mark(&service, map))
+        }));
         rules.extend(look_up(Set::Services(family), |rule, map| {
-            rule.family(family)
-                .find_mark(&[address, Field::Protocol, Field::Port], map)
+            rule.family(family).find_mark(&service, map)
         }));
         // A virtual address is an address of this node, so without this rule every host port that
         // is open on all addresses would be open on it.
@@ -172,13 +187,26 @@ fn classify() -> Vec<Rule> {
         );
     }
     for family in Family::ALL {
+        let node_port = [Field::Protocol, Field::Port];
+        rules.extend(look_up(Set::OutsideNodePorts(family), |rule, map| {
+            let found = rule.family(family).find_mark(&node_port, map);
+            outside(base, family, found).local()
+        }));
         rules.extend(look_up(Set::NodePorts(family), |rule, map| {
-            rule.family(family)
-                .find_mark(&[Field::Protocol, Field::Port], map)
-                .local()
+            rule.family(family).find_mark(&node_port, map).local()
         }));
     }
     rules
+}
+
+/// For clients from outside of the cluster: those that are neither pods nor this node. Where the
+/// pods' networks are not known, pods are taken for clients from outside, as by kube-proxy.
+fn outside(base: &Base, family: Family, rule: Rule) -> Rule {
+    let pods = base.pods(family);
+    pods.fold(rule, |rule, network| {
+        rule.beyond(Field::Source(family), network)
+    })
+    .sent_elsewhere()
 }
 
 /// Loopback and link-local addresses.
@@ -207,9 +235,11 @@ fn look_up(map: Set, find: impl Fn(Rule, &str) -> Rule) -> [Rule; 2] {
 fn marked(base: &Base) -> Vec<Rule> {
     vec![
         Rule::new()
-            .mark_under(base.marks.refusal_mask(), base.marks.refusals())
+            .mark_under(base.marks.verdict_mask(), base.marks.refusals())
             .goto(REFUSE),
-        Rule::new().mark(base.marks.drop().value()).next(Next::Drop),
+        Rule::new()
+            .mark_under(base.marks.verdict_mask(), base.marks.drops())
+            .next(Next::Drop),
     ]
 }
 
@@ -242,73 +272,6 @@ fn refuse() -> Vec<Rule> {
     ]
 }
 
-/// `sent_on`: the packet is on its way to a real server elsewhere. Whether that will see the
-/// client's own address is decided here, while the packet can still be told from others.
-fn sent_on(base: &Base) -> Vec<Rule> {
-    let mut rules = vec![
-        Rule::new().next(Next::Jump(RESTORE)),
-        // The decision stands for the connection: no nat chain sees its later packets.
-        Rule::new().confirmed().next(Next::Return),
-    ];
-    if base.masquerade_all {
-        rules.push(Rule::new().goto(MASQUERADE));
-        return rules;
-    }
-    for family in Family::ALL {
-        let vips = Set::Vips(family).name();
-        let source = Field::Source(family);
-        rules.extend([
-            // It came to a node port: the reply must come back through this node, to which alone
-            // the client speaks.
-            Rule::new()
-                .family(family)
-                .unless_in(&[Field::OriginalDestination(family)], vips)
-                .goto(MASQUERADE),
-            // A host process that talks to a virtual address has that one for its source, since it
-            // is local; every node has it, so the reply would not find back.
-            Rule::new()
-                .family(family)
-                .when_in(&[source], vips)
-                .goto(MASQUERADE),
-            // An endpoint that is its own client would answer itself directly.
-            Rule::new()
-                .family(family)
-                .when_in(
-                    &[source, Field::Destination(family)],
-                    Set::Hairpin(family).name(),
-                )
-                .goto(MASQUERADE),
-            // A host of another cluster has no route to the pods of this one.
-            Rule::new()
-                .family(family)
-                .when_in(
-                    &[Field::Destination(family), Field::Protocol, Field::Port],
-                    Set::Hosts(family).name(),
-                )
-                .goto(MASQUERADE),
-        ]);
-    }
-    for family in Family::ALL {
-        rules.extend(from_outside(base, family));
-    }
-    rules
-}
-
-/// Clients from outside of the cluster are masqueraded, since the network may give them another way
-/// back than through this node. Who is outside can be told only if the pods' networks are known.
-fn from_outside(base: &Base, family: Family) -> Vec<Rule> {
-    let mut pods = base.pod_cidrs.clone();
-    pods.retain(|network| Family::of(network.addr()) == family);
-    let inside = |network| {
-        Rule::new()
-            .family(family)
-            .within(Field::Source(family), network)
-            .next(Next::Return)
-    };
-    let outside = (!pods.is_empty()).then(|| Rule::new().family(family).goto(MASQUERADE));
-    pods.into_iter().map(inside).chain(outside).collect()
-}
-
 /// `kept`: IPVS has left the packet on this node.
 fn kept() -> Vec<Rule> {
     let mut rules = vec![Rule::new().next(Next::Jump(RESTORE))];
@@ -333,23 +296,6 @@ fn restore() -> Vec<Rule> {
         Rule::new()
             .find_mark(&[Field::Connection], BORROWED)
             .set_found_mark(),
-    ]
-}
-
-/// `masquerade`: only a nat chain can masquerade, so leave it word.
-fn masquerade(base: &Base) -> Vec<Rule> {
-    vec![Rule::new().set_mark_bit(base.masquerade_mark(), true)]
-}
-
-/// `postrouting`: does what the bit says. It is Kubernetes' own bit: as with kube-proxy, others may
-/// set it and get the same.
-fn postrouting(base: &Base) -> Vec<Rule> {
-    let bit = base.masquerade_mark();
-    vec![
-        Rule::new()
-            .mark_under(bit, bit)
-            .set_mark_bit(bit, false)
-            .masquerade(),
     ]
 }
 

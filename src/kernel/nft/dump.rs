@@ -7,8 +7,9 @@ use netlink_packet_netfilter::nftables::{
 };
 
 use super::batch::inet;
-use super::element::Set;
+use super::key::Entry;
 use super::schema::TABLE;
+use super::set::Set;
 use crate::kernel::attributes::{find, nested};
 use crate::kernel::netfilter::{self, HEADER};
 use crate::kernel::socket::Socket;
@@ -34,14 +35,12 @@ pub fn chains(socket: &mut Socket) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// What the elements of a set look like: a key, and for maps a value.
-pub type Entry = (Vec<u8>, Option<Vec<u8>>);
-
 /// The elements of a set.
 pub fn entries(socket: &mut Socket, set: Set) -> io::Result<Vec<Entry>> {
     const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
     const NFTA_SET_ELEM_KEY: u16 = 1;
     const NFTA_SET_ELEM_DATA: u16 = 2;
+    const NFTA_SET_ELEM_KEY_END: u16 = 10;
     const NFTA_DATA_VALUE: u16 = 1;
     let message = NfTablesMessage::GetSetElement(SetElementMessage {
         attributes: vec![
@@ -54,7 +53,11 @@ pub fn entries(socket: &mut Socket, set: Set) -> io::Result<Vec<Entry>> {
         let list = find(attributes, NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or_default();
         for (_, element) in nested(list) {
             let value = |kind| find(find(element, kind)?, NFTA_DATA_VALUE).map(<[u8]>::to_vec);
-            entries.extend(value(NFTA_SET_ELEM_KEY).map(|key| (key, value(NFTA_SET_ELEM_DATA))));
+            entries.extend(value(NFTA_SET_ELEM_KEY).map(|key| Entry {
+                key,
+                end: value(NFTA_SET_ELEM_KEY_END),
+                value: value(NFTA_SET_ELEM_DATA),
+            }));
         }
     })?;
     Ok(entries)

@@ -25,6 +25,8 @@ pub enum ConntrackKey {
     Direction = 1,
     /// `NFT_CT_STATUS`, a set of bits
     Status = 2,
+    /// `NFT_CT_PROTO_DST`
+    DestinationPort = 12,
     /// `NFT_CT_PROTO_SRC` of the answers: the port of the real server
     ReplySourcePort = 11,
     /// `NFT_CT_SRC_IP` of the answers: the real server
@@ -167,7 +169,9 @@ pub fn conntrack(key: ConntrackKey, to: u32) -> Expression {
         number(NFTA_CT_KEY, key as u32),
     ];
     let direction = match key {
-        ConntrackKey::DestinationV4 | ConntrackKey::DestinationV6 => Some(0),
+        ConntrackKey::DestinationV4
+        | ConntrackKey::DestinationV6
+        | ConntrackKey::DestinationPort => Some(0),
         ConntrackKey::ReplySourceV4
         | ConntrackKey::ReplySourceV6
         | ConntrackKey::ReplySourcePort => Some(1),
@@ -179,19 +183,28 @@ pub fn conntrack(key: ConntrackKey, to: u32) -> Expression {
     other("ct", attributes)
 }
 
-/// Loads the type of the packet's destination address (`RTN_*` of `linux/rtnetlink.h`).
-pub fn destination_type(to: u32) -> Expression {
+/// An address of the packet.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum Address {
+    /// `NFTA_FIB_F_SADDR`
+    Source = 1,
+    /// `NFTA_FIB_F_DADDR`
+    Destination = 2,
+}
+
+/// Loads the type of an address (`RTN_*` of `linux/rtnetlink.h`).
+pub fn address_type(address: Address, to: u32) -> Expression {
     const NFTA_FIB_DREG: u16 = 1;
     const NFTA_FIB_RESULT: u16 = 2;
     const NFTA_FIB_FLAGS: u16 = 3;
     const NFT_FIB_RESULT_ADDRTYPE: u32 = 3;
-    const NFTA_FIB_F_DADDR: u32 = 2;
     other(
         "fib",
         vec![
             number(NFTA_FIB_DREG, register(to).into()),
             number(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE),
-            number(NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR),
+            number(NFTA_FIB_FLAGS, address as u32),
         ],
     )
 }

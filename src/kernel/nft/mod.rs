@@ -13,7 +13,7 @@
 //!   service goes live and dark with its map element, in one atomic step, and all addresses of a
 //!   service port share one virtual server.
 //! - `marked` carries out the marks that are verdicts: those that are [`MarkRange::refusing`], and
-//!   [`MarkRange::drop`].
+//!   those that are [`MarkRange::dropping`].
 //! - `sent_on` puts back the mark that the packet had before and decides about masquerading;
 //!   `input_after` and `output_after` do the former for packets that stay on the node. So a mark of
 //!   ours is on a packet between two hooks only, and a neighbour's mark (a CNI's, say) survives: it
@@ -33,8 +33,11 @@ mod dump;
 mod element;
 mod error;
 mod expression;
+mod key;
+mod masquerade;
 mod rule;
 mod schema;
+mod set;
 mod table;
 
 use ipnet::IpNet;
@@ -43,6 +46,7 @@ pub use self::element::Element;
 pub use self::error::{Action, Error};
 pub use self::table::{Prepared, Table};
 use crate::kernel::mark::MarkRange;
+use crate::model::Family;
 
 /// What the rules of the table depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +64,12 @@ pub struct Base {
 }
 
 impl Base {
+    /// The networks of the cluster's pods of a family.
+    fn pods(&self, family: Family) -> impl Iterator<Item = IpNet> {
+        let pods = self.pod_cidrs.iter().copied();
+        pods.filter(move |network| Family::of(network.addr()) == family)
+    }
+
     /// The masquerade bit as a mark.
     fn masquerade_mark(&self) -> u32 {
         1_u32.checked_shl(self.masquerade_bit.into()).unwrap_or(0)

@@ -6,8 +6,8 @@
 use ipnet::IpNet;
 use netlink_packet_netfilter::nftables::{MetaKey, Operator};
 
-use super::element::octets;
-use super::expression::{self as expr, ConntrackKey, Expression, Next};
+use super::expression::{self as expr, Address, ConntrackKey, Expression, Next};
+use super::key::octets;
 use crate::model::{Family, Protocol};
 
 /// A part of the key of a set or map.
@@ -19,6 +19,8 @@ pub enum Field {
     Destination(Family),
     /// The destination address that the first packet of the connection arrived with.
     OriginalDestination(Family),
+    /// The destination port that it arrived with.
+    OriginalPort,
     /// The address that the connection's answers come from: the real server.
     ReplySource(Family),
     /// The port that they come from.
@@ -50,6 +52,7 @@ impl Field {
             Self::OriginalDestination(Family::V6) => {
                 expr::conntrack(ConntrackKey::DestinationV6, to)
             }
+            Self::OriginalPort => expr::conntrack(ConntrackKey::DestinationPort, to),
             Self::ReplySource(Family::V4) => expr::conntrack(ConntrackKey::ReplySourceV4, to),
             Self::ReplySource(Family::V6) => expr::conntrack(ConntrackKey::ReplySourceV6, to),
             Self::ReplySourcePort => expr::conntrack(ConntrackKey::ReplySourcePort, to),
@@ -127,12 +130,6 @@ impl Rule {
             .compare(Operator::Equal, &[protocol.number()])
     }
 
-    /// For packets with just this mark.
-    pub fn mark(self, mark: u32) -> Self {
-        self.mark_to_scratch()
-            .compare(Operator::Equal, &mark.to_ne_bytes())
-    }
-
     /// For packets with some mark.
     pub fn marked(self) -> Self {
         self.mark_to_scratch().compare(Operator::NotEqual, &[0; 4])
@@ -173,14 +170,38 @@ impl Rule {
 
     /// For packets to an address of this node.
     pub fn local(self) -> Self {
+        self.address_is_local(Address::Destination, Operator::Equal)
+    }
+
+    /// For packets from an address of this node.
+    pub fn sent_here(self) -> Self {
+        self.address_is_local(Address::Source, Operator::Equal)
+    }
+
+    /// For packets from an address that is not this node's.
+    pub fn sent_elsewhere(self) -> Self {
+        self.address_is_local(Address::Source, Operator::NotEqual)
+    }
+
+    fn address_is_local(self, address: Address, operator: Operator) -> Self {
         /// `RTN_LOCAL`
         const LOCAL: u32 = 2;
-        self.then(expr::destination_type(SCRATCH))
-            .compare(Operator::Equal, &LOCAL.to_ne_bytes())
+        self.then(expr::address_type(address, SCRATCH))
+            .compare(operator, &LOCAL.to_ne_bytes())
     }
 
     /// For packets with an address in a network; the field must be an address of its family.
     pub fn within(self, field: Field, network: IpNet) -> Self {
+        self.compare_network(field, Operator::Equal, network)
+    }
+
+    /// For packets with an address that is not in a network; the field must be an address of its
+    /// family.
+    pub fn beyond(self, field: Field, network: IpNet) -> Self {
+        self.compare_network(field, Operator::NotEqual, network)
+    }
+
+    fn compare_network(self, field: Field, operator: Operator, network: IpNet) -> Self {
         let mask = octets(network.netmask());
         let rule = self.then(field.load(SCRATCH));
         let rule = if network.prefix_len() == network.max_prefix_len() {
@@ -188,7 +209,7 @@ impl Rule {
         } else {
             rule.then(expr::bitwise(SCRATCH, &mask, &vec![0; mask.len()]))
         };
-        rule.compare(Operator::Equal, &octets(network.network()))
+        rule.compare(operator, &octets(network.network()))
     }
 
     /// For packets whose fields are in a set.
@@ -204,6 +225,14 @@ impl Rule {
     /// For packets for whose fields a map has a mark, which [`Rule::set_found_mark`] uses.
     pub fn find_mark(self, fields: &[Field], map: &str) -> Self {
         self.key(fields).then(expr::map(map))
+    }
+
+    /// For packets for whose fields a map has any mark.
+    pub fn when_mapped(self, fields: &[Field], map: &str) -> Self {
+        // A map cannot be asked whether it has a key alone; no mark is 0. (The `nft` tool has no type
+        // for what it sees compared here, and says so.)
+        self.find_mark(fields, map)
+            .then(expr::compare(KEY, Operator::NotEqual, &[0; 4]))
     }
 
     fn key(mut self, fields: &[Field]) -> Self {

@@ -1,6 +1,6 @@
 //! The requests that make and unmake the table, its sets and maps, and its chains.
 
-use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
+use netlink_packet_core::{DefaultNla, NLM_F_APPEND, NLM_F_CREATE};
 use netlink_packet_netfilter::nftables::{
     ChainAttribute, ChainMessage, Hook as HookAttribute, HookNumber, NfTablesMessage,
     RuleAttribute, RuleMessage, SetAttribute, SetDescription, SetElementList, SetElementMessage,
@@ -8,8 +8,9 @@ use netlink_packet_netfilter::nftables::{
 };
 
 use super::chains::{BORROWED, BORROWED_SIZE, Chain, Hook};
-use super::element::{Element, Set};
+use super::element::Element;
 use super::rule::Rule;
+use super::set::Set;
 use crate::model::Family;
 
 /// The table's name.
@@ -105,15 +106,21 @@ pub fn delete_chain(name: &str) -> Request {
 pub fn sets() -> Vec<Request> {
     let ours = Set::ALL.into_iter().enumerate().map(|(id, set)| {
         let mut attributes = match set {
-            Set::Services(family) | Set::Hosts(family) | Set::Called(family) => {
-                key(&[Type::address(family), Type::PROTOCOL, Type::PORT])
+            Set::Services(family)
+            | Set::Outside(family)
+            | Set::Guarded(family)
+            | Set::Hosts(family)
+            | Set::Called(family) => key(&[Type::address(family), Type::PROTOCOL, Type::PORT]),
+            Set::Allowed(family) => {
+                let address = Type::address(family);
+                intervals(&[address, Type::PROTOCOL, Type::PORT, address])
             }
             Set::Own(family) => {
                 let address = Type::address(family);
                 key(&[address, address, Type::PROTOCOL, Type::PORT])
             }
-            Set::NodePorts(_) => key(&[Type::PROTOCOL, Type::PORT]),
-            Set::Vips(family) => key(&[Type::address(family)]),
+            Set::NodePorts(_) | Set::OutsideNodePorts(_) => key(&[Type::PROTOCOL, Type::PORT]),
+            Set::Vips(family) | Set::External(family) => key(&[Type::address(family)]),
             Set::Hairpin(family) => key(&[Type::address(family); 2]),
         };
         let flags = match set {
@@ -124,6 +131,7 @@ pub fn sets() -> Vec<Request> {
                 ));
                 SetFlags::Timeout
             }
+            Set::Allowed(_) => SetFlags::Interval | SetFlags::Concat,
             _ if set.is_map() => {
                 attributes.extend(marks_as_values());
                 SetFlags::Map
@@ -174,6 +182,25 @@ fn key(fields: &[Type]) -> Vec<SetAttribute> {
         .fold(0, |all, field| all << TYPE_BITS | field.0);
     let length = fields.iter().map(|field| field.1.next_multiple_of(4)).sum();
     vec![SetAttribute::KeyType(number), SetAttribute::KeyLen(length)]
+}
+
+/// A key of these fields, each from a first to a last value. The kernel must be told where the one
+/// ends and the next begins.
+fn intervals(fields: &[Type]) -> Vec<SetAttribute> {
+    /// `NFTA_LIST_ELEM`
+    const FIELD: u16 = 1;
+    /// `struct nlattr` with the attribute `NFTA_SET_FIELD_LEN`, a number
+    const LENGTH: [u16; 2] = [8, 1];
+    let field = |Type(_, length): &Type| {
+        let header = LENGTH.map(u16::to_ne_bytes).concat();
+        DefaultNla::new(FIELD, [header, length.to_be_bytes().to_vec()].concat())
+    };
+    let fields_of_the_key = fields.iter().map(field).collect();
+    let mut attributes = key(fields);
+    attributes.push(SetAttribute::Description(vec![SetDescription::Concat(
+        fields_of_the_key,
+    )]));
+    attributes
 }
 
 fn marks_as_values() -> [SetAttribute; 3] {

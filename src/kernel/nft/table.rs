@@ -1,6 +1,6 @@
 //! The table itself: made, taken over, read, changed and removed.
 
-use netlink_packet_core::NLM_F_CREATE;
+use netlink_packet_core::{DefaultNla, NLM_F_CREATE};
 use netlink_packet_netfilter::nftables::{
     DataAttribute, ListAttribute, NfTablesMessage, SetElementAttribute, SetElementList,
     SetElementMessage,
@@ -9,8 +9,8 @@ use netlink_sys::protocols::NETLINK_NETFILTER;
 use nix::errno::Errno;
 
 use super::batch::{Batch, Refused};
-use super::element::Set;
 use super::schema::{self, Request, TABLE};
+use super::set::Set;
 use super::{Action, Base, Element, Error, Transaction, chains, dump};
 use crate::kernel::mark::MarkRange;
 use crate::kernel::netfilter::is;
@@ -18,8 +18,8 @@ use crate::kernel::socket::Socket;
 use crate::model::Family;
 
 /// The most elements in one message. The list of them is one attribute, so it must stay below
-/// 64 KiB; the longest element, an IPv6 service, takes 48 bytes.
-const ELEMENTS_PER_MESSAGE: usize = 1_000;
+/// 64 KiB; the longest element, what IPv6 clients are allowed, takes 104 bytes.
+const ELEMENTS_PER_MESSAGE: usize = 600;
 
 /// A transaction as the messages that it is sent as.
 #[derive(Debug)]
@@ -93,9 +93,7 @@ impl Table {
         dump::entries(&mut self.socket, set)
             .map_err(|cause| Error::Read { set: name, cause })?
             .into_iter()
-            .map(|(key, value)| {
-                Element::decode(set, &key, value.as_deref(), self.marks).ok_or(Error::Foreign(name))
-            })
+            .map(|entry| Element::decode(set, &entry, self.marks).ok_or(Error::Foreign(name)))
             .collect()
     }
 
@@ -184,6 +182,12 @@ fn message(action: Action, set: Set, elements: &[&Element]) -> NfTablesMessage {
         let mut attributes = vec![SetElementAttribute::Key(DataAttribute::Value(
             element.key(),
         ))];
+        if let Some(end) = element.key_end() {
+            /// `NFTA_DATA_VALUE`
+            const VALUE: u16 = 1;
+            let end = vec![DefaultNla::new(VALUE, end)];
+            attributes.push(SetElementAttribute::KeyEnd(end));
+        }
         if let (Action::Add, Some(mark)) = (action, element.mark()) {
             let mark = mark.value().to_ne_bytes().to_vec();
             attributes.push(SetElementAttribute::Data(DataAttribute::Value(mark)));

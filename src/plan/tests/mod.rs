@@ -1,10 +1,12 @@
+mod categorize;
+mod external;
 mod levels;
 mod own;
 mod words;
 
 use super::*;
 use crate::model::example::*;
-use crate::model::{Level, Protocol, Service};
+use crate::model::{Conditions, Endpoint, Level, Protocol, Service};
 
 fn here() -> Here {
     Here {

@@ -37,7 +37,7 @@ impl Check {
     /// What counts are addresses of endpoints that are ready. One that terminates is not, though it
     /// may serve yet: that is how the load balancer learns to go elsewhere in time.
     pub fn of(service: &Service, slices: &[&EndpointSlice], node: &str) -> Option<Self> {
-        let port = service.health_check_node_port?;
+        let port = service.external.as_ref()?.health_port?;
         let ready = |family: Family| {
             let mine = slices
                 .iter()

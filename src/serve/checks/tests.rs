@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::model::example::*;
+use crate::model::{External, TrafficPolicy};
 use crate::serve::Metrics;
 use crate::serve::events::Teller;
 
@@ -13,7 +14,11 @@ const PORT: u16 = 31_971;
 
 fn web(number: u16) -> Service {
     let mut web = service("web", &["10.96.0.10", "fd00:96::a"]);
-    web.health_check_node_port = Some(port(number));
+    web.external = Some(Box::new(External {
+        policy: TrafficPolicy::Local,
+        health_port: Some(port(number)),
+        ..External::default()
+    }));
     web
 }
 

@@ -13,6 +13,7 @@ pub fn spilling() -> PortRoutes {
         origin: Origin::Service,
         port: "http".into(),
         client: None,
+        local: false,
         protocol: "TCP".into(),
         frontends: vec!["10.96.0.10:80".into(), "*:30080".into()],
         mark: Some(0x0100_0001),
@@ -74,6 +75,7 @@ pub fn refused() -> PortRoutes {
         frontends: vec!["10.96.0.11:53".into()],
         mark: None,
         client: None,
+        local: false,
         protocol: "UDP".into(),
         families: vec![FamilyRoutes {
             family: "IPv4".into(),

@@ -40,6 +40,8 @@ pub struct State {
     pub refuse: Vec<String>,
     /// These addresses are refused.
     pub refuse_addresses: BTreeSet<IpAddr>,
+    /// The addresses of other links.
+    pub elsewhere: BTreeSet<IpAddr>,
     /// The link is gone, so that no address can be added or removed.
     pub unlinked: bool,
     /// IPVS does not answer.
@@ -181,6 +183,10 @@ impl Platform for Kernel {
     fn addresses(&mut self) -> Result<Vec<IpAddr>, Trouble> {
         self.state().unlinked = false;
         Ok(self.state().addresses.iter().copied().collect())
+    }
+
+    fn other_addresses(&mut self) -> Result<Vec<IpAddr>, Trouble> {
+        Ok(self.state().elsewhere.iter().copied().collect())
     }
 
     fn bind(&mut self, addresses: &[IpAddr]) -> Result<Vec<Refused>, Trouble> {

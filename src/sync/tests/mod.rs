@@ -1,6 +1,7 @@
 mod faults;
 mod flows;
 pub(crate) mod kernel;
+mod policy;
 mod property;
 
 use super::*;

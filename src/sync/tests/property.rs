@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::{External, TrafficPolicy};
 use crate::plan::Frontend;
 
 /// One thing that happens to one of a few Services.
@@ -16,6 +17,8 @@ enum Step {
         service: usize,
         port: u16,
         dual: bool,
+        /// Its traffic policies are `Local`, and it has an address for clients from outside.
+        local: bool,
         endpoints: u8,
     },
     /// It is gone.
@@ -37,8 +40,10 @@ enum Fault {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (0..4_usize, 80..82_u16, any::<bool>(), any::<u8>()).prop_map(
-            |(service, port, dual, endpoints)| Step::Set { service, port, dual, endpoints }
+        6 => (0..4_usize, 80..82_u16, any::<bool>(), any::<bool>(), any::<u8>()).prop_map(
+            |(service, port, dual, local, endpoints)| {
+                Step::Set { service, port, dual, local, endpoints }
+            }
         ),
         2 => (0..4_usize).prop_map(|service| Step::Delete { service }),
         1 => (0..4_u8).prop_map(|endpoint| Step::Fault(Fault::Endpoint(endpoint))),
@@ -49,12 +54,15 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Steps without faults, with many restarts and with services that have no endpoint.
+/// Steps without faults, with many restarts and with services that have no endpoint. No policy
+/// changes: a set that nobody is led to any more ends with its connections.
 fn calm_step() -> impl Strategy<Value = Step> {
     let bits = prop_oneof![Just(0), any::<u8>()];
     prop_oneof![
         6 => (0..2_usize, 80..82_u16, any::<bool>(), bits).prop_map(
-            |(service, port, dual, endpoints)| Step::Set { service, port, dual, endpoints }
+            |(service, port, dual, endpoints)| {
+                Step::Set { service, port, dual, local: false, endpoints }
+            }
         ),
         1 => (0..2_usize).prop_map(|service| Step::Delete { service }),
         1 => Just(Step::Wait),
@@ -90,6 +98,20 @@ fn object(service: usize, number: u16, dual: bool) -> Service {
     object
 }
 
+/// The same under policies `Local`, with an address for clients from outside.
+fn localized(object: Service, service: usize) -> Service {
+    let balancer = format!("203.0.113.{}", service.min(2) + 10);
+    Service {
+        internal: TrafficPolicy::Local,
+        external: Some(Box::new(External {
+            policy: TrafficPolicy::Local,
+            balancers: vec![ip(&balancer)],
+            ..External::default()
+        })),
+        ..object
+    }
+}
+
 /// What clients see of a kernel: where each frontend leads, and the addresses that are taken.
 fn shape(kernel: &Kernel) -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<String>) {
     let state = kernel.state();
@@ -99,29 +121,32 @@ fn shape(kernel: &Kernel) -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<Strin
         .iter()
         .map(|ip| format!("bound {ip}"))
         .collect();
+    let range = MarkRange::default();
     for element in &state.elements {
-        match *element {
-            Element::Service { ip, port, mark, .. } => {
-                let key = ServiceKey::Mark {
-                    family: Family::of(ip),
-                    mark: mark.value(),
-                };
-                let reals = state.services.get(&key).map(|(_, reals)| reals.as_slice());
-                let reals = reals
-                    .unwrap_or_default()
-                    .iter()
-                    .filter(|real| real.weight > 0);
-                routes.insert(
-                    format!("{ip} {port}"),
-                    reals
-                        .map(|real| format!("{} {}", real.ip, real.weight))
-                        .collect(),
-                );
-            }
-            other => {
-                others.insert(format!("{other:?}"));
+        let Some(((protocol, frontend), mark)) = elements::route(element) else {
+            others.insert(element.to_string());
+            continue;
+        };
+        let key = ServiceKey::Mark {
+            family: frontend.family(),
+            mark: mark.value(),
+        };
+        let reals = state.services.get(&key).map(|(_, reals)| reals.as_slice());
+        let reals = reals.unwrap_or_default().iter();
+        let mut reals: BTreeSet<String> = reals
+            .filter(|real| real.weight > 0)
+            .map(|real| format!("{} {}", real.ip, real.weight))
+            .collect();
+        let server = range.server(mark).expect("a mark of ours");
+        for (verdict, name) in [
+            (range.refusing(server), "refused"),
+            (range.dropping(server), "dropped"),
+        ] {
+            if mark == verdict {
+                reals.insert(name.to_owned());
             }
         }
+        routes.insert(format!("{protocol} {frontend}"), reals);
     }
     (routes, others)
 }
@@ -157,6 +182,7 @@ fn ever(steps: &[Step]) -> BTreeMap<Frontend, BTreeSet<IpAddr>> {
                 port,
                 dual,
                 endpoints: bits,
+                ..
             } => {
                 let object = object(*service, *port, *dual);
                 if !dual {
@@ -209,9 +235,13 @@ fn run(steps: &[Step], connections: u32) -> (Kernel, Objects) {
                 service,
                 port,
                 dual,
+                local,
                 endpoints: bits,
             } => {
-                let object = object(*service, *port, *dual);
+                let mut object = object(*service, *port, *dual);
+                if *local {
+                    object = localized(object, *service);
+                }
                 let id = object.id.clone();
                 objects.insert(id.clone(), (object, endpoints(*bits)));
                 apply(&mut bed, &objects, &id);

@@ -1,17 +1,20 @@
 //! Kubernetes objects with only the fields that Spillway uses; all others are skipped while
 //! decoding, so that they never take memory.
 
+mod external;
 mod metadata;
 mod multicluster;
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::lenient::{Field, FromValue, from_map};
-use crate::model::{Family, Protocol};
+use crate::model::{Family, Protocol, TrafficPolicy};
+pub use external::{Addressed, Ingress, IpMode, LoadBalancer, NodeStatus, ServiceStatus};
 use metadata::metadata;
 pub use multicluster::{
     ClusterProperty, ImportSpec, ImportType, McsVersion, PropertySpec, ServiceImport,
@@ -44,6 +47,8 @@ pub struct Service {
     pub metadata: ObjectMeta,
     /// What it shall be.
     pub spec: Field<ServiceSpec>,
+    /// What its load balancer has made of it.
+    pub status: Field<ServiceStatus>,
 }
 
 /// `Service.spec`.
@@ -67,9 +72,16 @@ pub struct ServiceSpec {
     pub session_affinity: Field<Affinity>,
     /// For how long.
     pub session_affinity_config: Field<AffinityConfig>,
-    /// `Local`: clients from outside go to endpoints of the node that they come to.
-    pub external_traffic_policy: Field<String>,
-    /// Where load balancers ask for such endpoints; 0 for none.
+    /// Which endpoints serve clients of `clusterIPs`.
+    pub internal_traffic_policy: Field<TrafficPolicy>,
+    /// Which endpoints serve clients of all other addresses.
+    pub external_traffic_policy: Field<TrafficPolicy>,
+    /// Addresses that somebody routes to the nodes.
+    #[serde(rename = "externalIPs")]
+    pub external_ips: Field<Vec<Field<IpAddr>>>,
+    /// Whose clients the load balancer is for.
+    pub load_balancer_source_ranges: Field<Vec<Field<IpNet>>>,
+    /// Where the load balancer asks for endpoints; 0 for none.
     pub health_check_node_port: Field<i64>,
 }
 
@@ -171,6 +183,26 @@ pub struct Endpoint {
     pub node_name: Field<String>,
     /// Its zone.
     pub zone: Field<String>,
+    /// Whose clients it is meant for.
+    pub hints: Field<Hints>,
+}
+
+/// `EndpointSlice.endpoints[].hints`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Hints {
+    /// Those in these zones.
+    pub for_zones: Field<Vec<Field<Hint>>>,
+    /// Those on these nodes.
+    pub for_nodes: Field<Vec<Field<Hint>>>,
+}
+
+/// One of `EndpointSlice.endpoints[].hints.forZones` or `forNodes`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Hint {
+    /// Of the zone or node.
+    pub name: Field<String>,
 }
 
 /// `EndpointSlice.endpoints[].conditions`.
@@ -195,6 +227,8 @@ pub struct Node {
     pub metadata: ObjectMeta,
     /// What it shall be.
     pub spec: Field<NodeSpec>,
+    /// What its kubelet says of it.
+    pub status: Field<NodeStatus>,
 }
 
 /// `Node.spec`.
@@ -221,6 +255,8 @@ from_map!(
     SlicePort,
     Endpoint,
     Conditions,
+    Hints,
+    Hint,
     NodeSpec,
     Taint,
 );
@@ -241,6 +277,24 @@ impl FromValue for Affinity {
             "ClientIP" => Some(Self::ClientIp),
             _ => None,
         }
+    }
+}
+
+impl FromValue for TrafficPolicy {
+    fn text(text: &str) -> Option<Self> {
+        match text {
+            "" | "Cluster" => Some(Self::Cluster),
+            "Local" => Some(Self::Local),
+            _ => None,
+        }
+    }
+}
+
+impl FromValue for IpNet {
+    /// Reads networks as Kubernetes does: with blanks around them, and with bits after the prefix.
+    fn text(text: &str) -> Option<Self> {
+        let network: Self = text.trim().parse().ok()?;
+        Some(network.trunc())
     }
 }
 

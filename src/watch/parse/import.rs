@@ -6,7 +6,7 @@ use super::annotations::tuning;
 use super::service::{affinity, one_per_family, ports, service_id};
 use super::{MAP, Problem, Report};
 use crate::config::annotations::Bearer;
-use crate::model::{Said, Service, ServicePort};
+use crate::model::{Said, Service, ServicePort, TrafficPolicy};
 use crate::watch::lenient::Field;
 use crate::watch::names::Names;
 use crate::watch::objects::{self, DERIVED_SERVICE, ImportType};
@@ -52,6 +52,8 @@ fn read(
     Some(Service {
         id: service_id(metadata, names).import(),
         cluster_ips,
+        internal: TrafficPolicy::Cluster,
+        external: None,
         ports: ports
             .map(|port| ServicePort {
                 node_port: None,
@@ -59,7 +61,6 @@ fn read(
             })
             .collect(),
         affinity_seconds: affinity(spec.session_affinity, spec.session_affinity_config, report),
-        health_check_node_port: None,
         tuning: tuning(Bearer::Import, report),
         global: Said::Nothing,
     })

@@ -5,6 +5,7 @@
 
 mod address;
 mod annotations;
+mod external;
 mod import;
 mod node;
 mod property;

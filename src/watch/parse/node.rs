@@ -19,11 +19,20 @@ pub fn node(object: objects::Node, names: &mut Names) -> (Node, Vec<Problem>) {
         let key = report.value(format_args!("spec.taints[{index}].key"), TEXT, taint.key);
         key.as_deref() == Some(TO_BE_DELETED)
     });
+    let status = report.value("status", MAP, object.status);
+    let addresses = status.unwrap_or_default().addresses;
+    let addresses = report.list("status.addresses", MAP, addresses).into_iter();
+    let ips = addresses.filter_map(|(_, one)| match one.kind.ok()?.as_str() {
+        "InternalIP" | "ExternalIP" => one.address.ok()?.parse().ok(),
+        _ => None,
+    });
+    let ips = ips.collect();
     let zone = metadata.labels.as_ref().and_then(|labels| labels.get(ZONE));
     let node = Node {
         zone: zone
             .filter(|zone| !zone.is_empty())
             .map(|zone| names.intern(zone)),
+        ips,
         eligible: metadata.deletion_timestamp.is_none() && !doomed,
         tuning: node_tuning(&mut report),
     };
@@ -52,6 +61,19 @@ mod tests {
         assert_eq!(zone("a").as_deref(), Some("a"));
         assert_eq!(zone(""), None);
         assert_eq!(parsed(r#"{"metadata": {"name": "n"}}"#).zone, None);
+    }
+
+    #[test]
+    fn its_addresses_are_those_that_are_no_names() {
+        let node = parsed(
+            r#"{"metadata": {"name": "n"}, "status": {"addresses": [
+                {"type": "InternalIP", "address": "192.168.0.7"},
+                {"type": "ExternalIP", "address": "2001:db8::7"},
+                {"type": "Hostname", "address": "n"}
+            ]}}"#,
+        );
+        let ips: Vec<String> = node.ips.iter().map(ToString::to_string).collect();
+        assert_eq!(ips, ["192.168.0.7", "2001:db8::7"]);
     }
 
     #[test]

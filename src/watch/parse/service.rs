@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::num::NonZeroU16;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::address::special;
 use super::annotations::{global, tuning};
+use super::external::{POLICY, Stated, external};
 use super::{MAP, PORT, PROTOCOL, Problem, Report, TEXT};
 use crate::config::annotations::Bearer;
 use crate::model::{Family, Protocol, Service, ServiceId, ServicePort};
@@ -32,15 +32,20 @@ pub fn service_id(metadata: &ObjectMeta, names: &mut Names) -> ServiceId {
 /// Checks a Service. `None` for one that is not ours to serve: it has no address of its own, or
 /// another proxy takes care of it.
 pub fn service(object: objects::Service, names: &mut Names) -> (Option<Service>, Vec<Problem>) {
-    let objects::Service { metadata, spec } = object;
+    let objects::Service {
+        metadata,
+        spec,
+        status,
+    } = object;
     let mut report = Report::new("Service", &metadata);
-    let service = read(&metadata, spec, names, &mut report);
+    let service = read(&metadata, spec, status, names, &mut report);
     (service, report.problems)
 }
 
 fn read(
     metadata: &ObjectMeta,
     spec: Field<objects::ServiceSpec>,
+    status: Field<objects::ServiceStatus>,
     names: &mut Names,
     report: &mut Report<'_>,
 ) -> Option<Service> {
@@ -57,17 +62,27 @@ fn read(
     if cluster_ips.is_empty() {
         return None;
     }
+    let stated = Stated {
+        kind,
+        policy: spec.external_traffic_policy,
+        ips: spec.external_ips,
+        sources: spec.load_balancer_source_ranges,
+        health_port: spec.health_check_node_port,
+        status,
+    };
     Some(Service {
         id: service_id(metadata, names),
         cluster_ips,
+        internal: report
+            .value(
+                "spec.internalTrafficPolicy",
+                POLICY,
+                spec.internal_traffic_policy,
+            )
+            .unwrap_or_default(),
+        external: external(stated, report).map(Box::new),
         ports: ports(spec.ports, names, report),
         affinity_seconds: affinity(spec.session_affinity, spec.session_affinity_config, report),
-        health_check_node_port: health_check_node_port(
-            kind.as_deref(),
-            spec.external_traffic_policy,
-            spec.health_check_node_port,
-            report,
-        ),
         tuning: tuning(Bearer::Service, report),
         global: global(report),
     })
@@ -178,24 +193,6 @@ pub fn ports(
         }
     }
     ports
-}
-
-/// The port at which load balancers ask for endpoints of this node, if they have reason to.
-fn health_check_node_port(
-    kind: Option<&str>,
-    policy: Field<String>,
-    port: Field<i64>,
-    report: &mut Report<'_>,
-) -> Option<NonZeroU16> {
-    let policy = report.value("spec.externalTrafficPolicy", TEXT, policy);
-    if kind != Some("LoadBalancer") || policy.as_deref() != Some("Local") {
-        return None;
-    }
-    match port {
-        // It stands for none.
-        Field::Valid(0) => None,
-        field => report.port("spec.healthCheckNodePort", field),
-    }
 }
 
 /// How long a client stays with its endpoint, in seconds; `None`: not at all.

@@ -260,34 +260,6 @@ fn an_address_that_the_node_needs_itself_is_not_taken_from_it() {
 }
 
 #[test]
-fn only_load_balancers_with_a_local_policy_have_a_health_check_node_port() {
-    for (kind, policy, given, wanted) in [
-        ("LoadBalancer", "Local", 31_000, Some(31_000)),
-        ("LoadBalancer", "Cluster", 31_000, None),
-        ("NodePort", "Local", 31_000, None),
-        ("LoadBalancer", "Local", 0, None),
-    ] {
-        let service = sound(&json!({
-            "type": kind,
-            "clusterIP": "10.96.0.1",
-            "externalTrafficPolicy": policy,
-            "healthCheckNodePort": given,
-        }));
-        let found = service
-            .health_check_node_port
-            .map(std::num::NonZeroU16::get);
-        assert_eq!(found, wanted, "{kind} {policy} {given}");
-    }
-    let (_, problems) = parse(&json!({
-        "type": "LoadBalancer",
-        "clusterIP": "10.96.0.1",
-        "externalTrafficPolicy": "Local",
-        "healthCheckNodePort": 70_000,
-    }));
-    assert_eq!(problems, ["spec.healthCheckNodePort"]);
-}
-
-#[test]
 fn annotations_tune_a_service() {
     let (service, problems) = parse_object(json!({
         "metadata": {"namespace": "default", "name": "web", "annotations": {

@@ -10,7 +10,8 @@ use super::address::special;
 use super::annotations::slice_words;
 use super::{FLAG, MAP, PROTOCOL, Problem, Report, TEXT};
 use crate::model::{
-    Conditions, Endpoint, EndpointSlice, Family, Protocol, ServiceId, Since, SliceId, SlicePort,
+    Conditions, Endpoint, EndpointSlice, Family, Hints, Protocol, ServiceId, Since, SliceId,
+    SlicePort,
 };
 use crate::watch::lenient::Field;
 use crate::watch::names::Names;
@@ -199,6 +200,7 @@ fn endpoints(
             node: name("nodeName", endpoint.node_name),
             zone: name("zone", endpoint.zone),
             conditions: conditions(index, endpoint.conditions, report),
+            hints: hints(index, endpoint.hints, names, report).map(Box::new),
         });
     }
     endpoints
@@ -221,6 +223,31 @@ fn conditions(
         serving: flag("serving", conditions.serving, true),
         terminating: flag("terminating", conditions.terminating, false),
     }
+}
+
+/// Whose clients the endpoint is meant for; `None` where that is not said.
+fn hints(
+    index: usize,
+    hints: Field<objects::Hints>,
+    names: &mut Names,
+    report: &mut Report<'_>,
+) -> Option<Hints> {
+    let path = format_args!("endpoints[{index}].hints");
+    let hints = report.value(path, MAP, hints)?;
+    let mut listed = |list: &str, hints| -> Vec<Arc<str>> {
+        let hints = report.list(format_args!("{path}.{list}"), MAP, hints);
+        let mut name = |(place, hint): (usize, objects::Hint)| {
+            let path = format_args!("{path}.{list}[{place}].name");
+            let name = report.value(path, TEXT, hint.name)?;
+            Some(names.intern(&name))
+        };
+        hints.into_iter().filter_map(&mut name).collect()
+    };
+    let hints = Hints {
+        nodes: listed("forNodes", hints.for_nodes),
+        zones: listed("forZones", hints.for_zones),
+    };
+    (hints != Hints::default()).then_some(hints)
 }
 
 #[cfg(test)]

@@ -66,12 +66,14 @@ fn a_slice_is_read_with_kubernetes_defaults() {
             conditions: sound,
             node: Some("east-1".into()),
             zone: Some("a".into()),
+            hints: None,
         },
         Endpoint {
             ip: "10.1.0.7".parse().unwrap(),
             conditions: sound,
             node: None,
             zone: None,
+            hints: None,
         },
     ];
     assert_eq!(slice.endpoints, wanted);
@@ -297,4 +299,28 @@ fn the_annotations_of_a_slice_say_how_much_its_endpoints_take_and_how_they_are_r
     assert!(slice.capacity.get().is_some());
     assert_eq!(slice.reach, crate::model::Said::Invalid);
     assert_eq!(problems, ["metadata.annotations[spillway.io/reach]"]);
+}
+
+#[test]
+fn hints_are_read_and_empty_ones_are_none() {
+    let hinted = |hints: Value| {
+        let (endpoints, problems) =
+            endpoints(&json!([{"addresses": ["10.1.0.5"], "hints": hints}]));
+        (endpoints[0].hints.clone(), problems)
+    };
+    for nothing in [
+        json!(null),
+        json!({}),
+        json!({"forZones": [], "forNodes": null}),
+    ] {
+        assert_eq!(hinted(nothing.clone()), (None, vec![]), "{nothing}");
+    }
+    let (hints, problems) = hinted(json!({
+        "forNodes": [{"name": "east-1"}],
+        "forZones": [{"name": "a"}, {"name": 7}, {"name": "b"}],
+    }));
+    let hints = *hints.unwrap();
+    assert_eq!(hints.nodes, ["east-1".into()]);
+    assert_eq!(hints.zones, ["a".into(), "b".into()]);
+    assert_eq!(problems, ["endpoints[0].hints.forZones[1].name"]);
 }

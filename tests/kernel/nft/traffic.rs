@@ -42,7 +42,7 @@ pub fn a_verdict_mark_refuses_or_drops() -> Result<()> {
     let marks = base().marks;
     for (mark, kind) in [
         (marks.refusing(mark(2)?), ErrorKind::ConnectionRefused),
-        (marks.drop(), ErrorKind::TimedOut),
+        (marks.dropping(mark(2)?), ErrorKind::TimedOut),
     ] {
         let elements = [
             service(VIP, 80, mark),
@@ -61,6 +61,85 @@ pub fn a_verdict_mark_refuses_or_drops() -> Result<()> {
         })?;
     }
     ensure!(connect(NODE, port).is_ok());
+    Ok(())
+}
+
+/// Clients in the networks get through to what the address stands for, others to nothing.
+pub fn a_guarded_address_is_for_some_clients_only() -> Result<()> {
+    let mut table = node()?;
+    let guarded = |ip, port| Element::Guarded {
+        ip,
+        protocol: Protocol::Tcp,
+        port,
+    };
+    let port = NonZeroU16::new(80).context("a port")?;
+    let refusing = base().marks.refusing(mark(2)?);
+    let allowed = |ip, source: &str| -> Result<Element> {
+        Ok(Element::Allowed {
+            ip,
+            protocol: Protocol::Tcp,
+            port,
+            source: source.parse()?,
+        })
+    };
+    for (ip, inside, outside) in [
+        (VIP, "10.96.0.0/24", "10.97.0.0/16"),
+        (VIP6, "fd00:96::/64", "fd00:97::/64"),
+    ] {
+        let frontend = [service(ip, 80, refusing), guarded(ip, port)];
+        table.commit(&adding(&frontend))?;
+        // This node's connections to the address come from the address.
+        for (source, kind) in [
+            (outside, ErrorKind::TimedOut),
+            (inside, ErrorKind::ConnectionRefused),
+        ] {
+            let element = vec![allowed(ip, source)?];
+            table.commit(&adding(&element))?;
+            ensure!(connect(ip, 80) == Err(kind), "{ip} from {source}");
+            table.commit(&Transaction {
+                remove: element,
+                add: Vec::new(),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// A client that is this node or a pod is not from outside.
+pub fn a_frontend_for_outside_is_not_for_this_node() -> Result<()> {
+    let mut table = node()?;
+    let refusing = base().marks.refusing(mark(2)?);
+    let dropping = base().marks.dropping(mark(3)?);
+    let port = NonZeroU16::new(80).context("a port")?;
+    let outside = |ip| Element::Outside {
+        ip,
+        protocol: Protocol::Tcp,
+        port,
+        mark: dropping,
+    };
+    let node_port = |family| Element::NodePort {
+        family,
+        protocol: Protocol::Tcp,
+        port,
+        mark: refusing,
+    };
+    let outside_node_port = |family| Element::OutsideNodePort {
+        family,
+        protocol: Protocol::Tcp,
+        port,
+        mark: dropping,
+    };
+    table.commit(&adding(&[
+        service(VIP, 80, refusing),
+        outside(VIP),
+        service(VIP6, 80, refusing),
+        outside(VIP6),
+        node_port(Family::V4),
+        outside_node_port(Family::V4),
+    ]))?;
+    for ip in [VIP, VIP6, NODE] {
+        ensure!(connect(ip, 80) == Err(ErrorKind::ConnectionRefused), "{ip}");
+    }
     Ok(())
 }
 

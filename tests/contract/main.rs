@@ -1,0 +1,25 @@
+//! What Kubernetes promises of a Service, with real packets: who is served, by which pods, from
+//! which addresses, and who is not. Run by `cargo lab test contract`; the table of what is promised
+//! is in `docs/contract.md`.
+
+mod balancer;
+mod bed;
+mod external;
+mod internal;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lab::harness::main(
+        "contract",
+        lab::tests![
+            external::under_policy_local_outside_gets_this_node_and_pods_and_the_node_get_all,
+            external::under_policy_cluster_outside_is_masqueraded_and_served_by_all,
+            internal::under_policy_local_a_pod_gets_the_pods_of_its_node,
+            internal::hints_keep_traffic_in_the_zone,
+            balancer::source_ranges_hold_for_the_load_balancer_alone,
+            balancer::an_external_ip_that_is_a_nodes_own_leaves_the_node_reachable,
+            balancer::a_load_balancer_that_is_a_proxy_is_not_short_cut,
+        ],
+    )
+}
