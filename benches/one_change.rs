@@ -63,6 +63,7 @@ fn run(figures: &mut Figures) -> Result<()> {
     feed.send(Event::Import(Change::Listed));
     feed.send(Event::Slice(Change::Listed));
     feed.send(Event::Node(Change::Listed));
+    feed.send(Event::Neighbour(Change::Listed));
     feed.send(Event::ClusterId(Change::Listed));
     let mut before = reports.recv_timeout(PATIENCE).context("the first sync")?;
 

@@ -183,6 +183,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
     }
 
     fn sync(&mut self, inbox: &Inbox) {
+        if let Some(neighbours) = self.snapshot.take_neighbours() {
+            self.here.neighbours = neighbours;
+        }
         let mut touched = self.snapshot.take_touched();
         if self.since.len() < MOST_TIMES {
             self.since.extend(self.snapshot.take_since());

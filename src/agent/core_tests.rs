@@ -63,6 +63,7 @@ impl Bed {
         bed.feed.send(Event::Slice(Change::Listed));
         bed.feed.send(Event::Import(Change::Listed));
         bed.feed.send(Event::Node(Change::Listed));
+        bed.feed.send(Event::Neighbour(Change::Listed));
         bed.feed.send(Event::ClusterId(Change::Listed));
         bed
     }

@@ -106,6 +106,7 @@ fn source(word: &Word) -> Source {
             By::Slice => Origination::Slice,
             By::Service => Origination::Service,
             By::Node => Origination::Node,
+            By::Host => Origination::Host,
             By::Configuration => Origination::Configuration,
         },
     }

@@ -89,6 +89,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         cluster: snapshot.cluster_id().cloned().unwrap_or_default(),
         defaults: settings.defaults,
         tuning: snapshot.node().tuning.clone(),
+        neighbours: snapshot.take_neighbours().unwrap_or_default(),
     };
     let plans: Vec<ServicePlan> = snapshot
         .take_touched()

@@ -72,6 +72,15 @@ pub struct ServicePort {
     pub node_port: Option<NonZeroU16>,
 }
 
+/// Another Node, of which all agents shall know what it says of its pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What its annotations ask for.
+    pub tuning: NodeTuning,
+}
+
 /// A part of a Service's endpoints; a Service may have many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointSlice {

@@ -12,8 +12,8 @@ mod tuning;
 mod written;
 
 pub use cluster::{
-    Conditions, Endpoint, EndpointSlice, External, Hints, Node, Service, ServicePort, Since,
-    SlicePort, TrafficPolicy,
+    Conditions, Endpoint, EndpointSlice, External, Hints, Neighbour, Node, Service, ServicePort,
+    Since, SlicePort, TrafficPolicy,
 };
 pub use hash::{mix, stable_hash};
 pub use level::{Level, Weight, Weights};
@@ -21,7 +21,8 @@ pub use name::{EndpointSet, Origin, ServiceId, ServicePortId, SetId, SliceId};
 pub use net::{Family, Protocol};
 pub use scheduler::Scheduler;
 pub use tuning::{
-    Capacity, Evacuation, Mode, NodeTuning, Reach, Remote, RemoteUse, Said, SliceCapacity, Tuning,
+    Capacity, Evacuation, HostCapacity, Mode, NodeTuning, Reach, Remote, RemoteUse, Said,
+    SliceCapacity, Tuning,
 };
 
 #[cfg(test)]

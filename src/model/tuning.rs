@@ -201,7 +201,24 @@ pub struct NodeTuning {
     pub drain: Said<Evacuation>,
 }
 
+/// What a Node says of the capacity of the pods on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostCapacity {
+    /// `capacity`, where neither slice nor Service says one.
+    pub capacity: Option<Capacity>,
+    /// `capacity-factor`, in percent.
+    pub percent: Option<NonZeroU32>,
+}
+
 impl NodeTuning {
+    /// What it says of the pods on the node.
+    pub fn pods(&self) -> HostCapacity {
+        HostCapacity {
+            capacity: self.all.capacity.get().copied(),
+            percent: self.capacity_percent.get().copied(),
+        }
+    }
+
     /// Keeps what was said before wherever this is invalid.
     pub fn or_before(&mut self, before: &Self) {
         self.all.or_before(&before.all);

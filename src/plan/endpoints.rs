@@ -136,7 +136,7 @@ impl<'a> Endpoints<'a> {
             port,
             level,
             local: near == Level::Node,
-            capacity: self.routing.capacity(slice, ip, near),
+            capacity: self.routing.capacity(slice, endpoint, near),
             masquerade: slice.reach.get() == Some(&Reach::Host),
             cluster: abroad(slice, self.here).cloned(),
         }

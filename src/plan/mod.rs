@@ -23,12 +23,13 @@ mod routing;
 mod wanted;
 mod words;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{
-    EndpointSet, EndpointSlice, Family, Level, NodeTuning, Scheduler, Service, ServicePort,
-    ServicePortId, SetId, TrafficPolicy, Tuning, Weights,
+    EndpointSet, EndpointSlice, Family, HostCapacity, Level, NodeTuning, Scheduler, Service,
+    ServicePort, ServicePortId, SetId, TrafficPolicy, Tuning, Weights,
 };
 use endpoints::Endpoints;
 use routing::Routing;
@@ -56,6 +57,8 @@ pub struct Here {
     pub defaults: Tuning,
     /// What this node's annotations ask for.
     pub tuning: NodeTuning,
+    /// What other Nodes say of their pods, as far as all shall know it.
+    pub neighbours: HashMap<Arc<str>, HostCapacity>,
 }
 
 /// What the kernel of this node shall hold for a Service with these slices.

@@ -1,13 +1,12 @@
 //! What holds for one Service on this node: its own word goes before the node's, and that before
 //! the configuration file's.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{By, Here};
 use crate::model::{
-    Capacity, EndpointSlice, Level, Mode, Remote, RemoteUse, Said, Scheduler, Service, Tuning,
-    Weights,
+    Capacity, Endpoint, EndpointSlice, HostCapacity, Level, Mode, Remote, RemoteUse, Said,
+    Scheduler, Service, Tuning, Weights,
 };
 
 /// All that decides where a Service's connections go, besides its endpoints.
@@ -88,42 +87,55 @@ impl<'a> Routing<'a> {
         }
     }
 
-    /// The capacity of an endpoint: what its slice says of it, else its Service, else this node (of
-    /// the pods that run on it), else the configuration file.
-    pub fn capacity(&self, slice: &EndpointSlice, ip: IpAddr, level: Level) -> Capacity {
+    /// The capacity of an endpoint: what its slice says of it, else its Service, else the node that
+    /// it runs on, else the configuration file.
+    pub fn capacity(&self, slice: &EndpointSlice, endpoint: &Endpoint, level: Level) -> Capacity {
         if self.affinity == Affinity::Firm {
             // A client that stays with its endpoint cannot be sent away from it.
             return Capacity::Unlimited;
         }
-        let (_, capacity) = self.capacity_by(Some((slice, ip)), level);
-        match (capacity, self.here.tuning.capacity_percent.get()) {
-            (Capacity::Connections(connections), Some(percent)) if level == Level::Node => {
-                Capacity::scaled(connections, *percent)
+        let (_, capacity) = self.capacity_by(Some((slice, endpoint)), level);
+        match (capacity, self.host(endpoint, level).percent) {
+            (Capacity::Connections(connections), Some(percent)) => {
+                Capacity::scaled(connections, percent)
             }
             _ => capacity,
+        }
+    }
+
+    /// What the node that an endpoint runs on says of its pods, as far as that is known here.
+    fn host(&self, endpoint: &Endpoint, level: Level) -> HostCapacity {
+        let name = endpoint.node.as_ref();
+        match level {
+            Level::Own | Level::Node => self.here.tuning.pods(),
+            Level::Zone | Level::Cluster => name
+                .and_then(|name| self.here.neighbours.get(name).copied())
+                .unwrap_or_default(),
+            Level::Remote => HostCapacity::default(),
         }
     }
 
     /// What is said of the capacity of an endpoint, and by whom; without one, of any that may come.
     pub fn capacity_by(
         &self,
-        endpoint: Option<(&EndpointSlice, IpAddr)>,
+        endpoint: Option<(&EndpointSlice, &Endpoint)>,
         level: Level,
     ) -> (By, Capacity) {
         let slices = || {
-            let (slice, ip) = endpoint?;
-            slice.capacity.get()?.of(ip)
+            let (slice, endpoint) = endpoint?;
+            slice.capacity.get()?.of(endpoint.ip)
         };
-        let nodes = || {
-            let nodes = self.here.tuning.all.capacity.get().copied();
-            nodes.filter(|_| level == Level::Node)
+        let nodes = || self.host(endpoint?.1, level).capacity;
+        let node = match level {
+            Level::Own | Level::Node => By::Node,
+            Level::Zone | Level::Cluster | Level::Remote => By::Host,
         };
         let defaults = || self.here.defaults.capacity.get().copied();
         let by = |by: By| move |capacity: Capacity| (by, capacity);
         slices()
             .map(by(By::Slice))
             .or_else(|| self.capacity.map(by(By::Service)))
-            .or_else(|| nodes().map(by(By::Node)))
+            .or_else(|| nodes().map(by(node)))
             .or_else(|| defaults().map(by(By::Configuration)))
             .unwrap_or((By::Configuration, Capacity::Unlimited))
     }

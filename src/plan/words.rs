@@ -27,6 +27,8 @@ pub enum By {
     Service,
     /// An annotation of this node.
     Node,
+    /// The annotation of the node that an endpoint runs on, where that is another one.
+    Host,
     /// The configuration file, or what is so without one.
     Configuration,
 }
@@ -91,13 +93,19 @@ fn capacities(slices: &[&EndpointSlice], routing: &Routing<'_>, here: &Here) -> 
     for slice in slices {
         for endpoint in &slice.endpoints {
             let level = near(slice, endpoint, here);
-            said.push(routing.capacity_by(Some((slice, endpoint.ip)), level));
+            said.push(routing.capacity_by(Some((slice, endpoint)), level));
         }
     }
     if said.is_empty() {
         said.push(routing.capacity_by(None, Level::Cluster));
     }
-    let order = [By::Slice, By::Service, By::Node, By::Configuration];
+    let order = [
+        By::Slice,
+        By::Service,
+        By::Node,
+        By::Host,
+        By::Configuration,
+    ];
     let words = order.into_iter().filter_map(|by| {
         let values = said.iter().filter(|(of, _)| *of == by);
         let values: Vec<Capacity> = values.map(|(_, capacity)| *capacity).collect();

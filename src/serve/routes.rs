@@ -118,6 +118,8 @@ pub enum Origination {
     Service,
     /// The annotation of this node.
     Node,
+    /// The annotation of the node that an endpoint runs on, where that is another one.
+    Host,
     /// The configuration file, or what is so without one.
     Configuration,
 }
@@ -129,6 +131,7 @@ impl Origination {
             Self::Slice => "the endpoint slice",
             Self::Service => "the service",
             Self::Node => "this node",
+            Self::Host => "the node of the pod",
             Self::Configuration => "the configuration",
         }
     }

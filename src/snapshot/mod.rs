@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::model::{
-    EndpointSlice, Family, Node, Origin, Said, Service, ServiceId, SliceId, Tuning,
+    EndpointSlice, Family, HostCapacity, Neighbour, Node, NodeTuning, Origin, Said, Service,
+    ServiceId, SliceId, Tuning,
 };
 use crate::watch::{Change, Event};
 use identity::Identity;
@@ -28,6 +29,9 @@ pub struct Snapshot {
     slices_of: HashMap<ServiceId, BTreeSet<SliceId>>,
     node: Node,
     node_listed: bool,
+    neighbours: Table<Arc<str>, Neighbour>,
+    /// Whether they are others, or say something else, than when they were last asked for.
+    neighbours_moved: bool,
     identity: Identity,
     endpoints: usize,
     touched: BTreeSet<ServiceId>,
@@ -52,6 +56,7 @@ impl Snapshot {
             Event::Import(change) => self.apply_import(change),
             Event::Slice(change) => self.apply_slice(change),
             Event::Node(change) => self.apply_node(change),
+            Event::Neighbour(change) => self.apply_neighbour(change),
             Event::ClusterId(change) => {
                 if self.identity.apply(change) {
                     self.touch_all();
@@ -67,6 +72,7 @@ impl Snapshot {
             && self.imports.is_listed()
             && self.slices.is_listed()
             && self.node_listed
+            && self.neighbours.is_listed()
             && self.identity.is_listed()
     }
 
@@ -125,6 +131,16 @@ impl Snapshot {
     /// This agent's own Node.
     pub fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// What the other Nodes that all shall know say of their pods, if that is not what it was at the
+    /// last call.
+    pub fn take_neighbours(&mut self) -> Option<HashMap<Arc<str>, HostCapacity>> {
+        mem::take(&mut self.neighbours_moved).then(|| {
+            let all = self.neighbours.values();
+            all.map(|one| (one.name.clone(), one.tuning.pods()))
+                .collect()
+        })
     }
 
     /// This cluster's id, if it has one.
@@ -208,6 +224,39 @@ impl Snapshot {
         if moved {
             self.touch_all();
         }
+    }
+
+    fn apply_neighbour(&mut self, change: Change<Neighbour, Arc<str>>) {
+        let mut moved = Vec::new();
+        match change {
+            Change::Apply(mut one) => {
+                let nothing = NodeTuning::default();
+                let before = self.neighbours.get(&one.name);
+                let before = before.map_or(&nothing, |before| &before.tuning);
+                one.tuning.or_before(before);
+                if one.tuning.pods() != before.pods() {
+                    moved.push(one.name.clone());
+                }
+                self.neighbours.put(one.name.clone(), one);
+            }
+            Change::Delete(name) => moved.extend(self.neighbours.remove(&name).map(|one| one.name)),
+            Change::Listing => self.neighbours.begin_list(),
+            Change::Listed => {
+                moved.extend(self.neighbours.end_list().into_iter().map(|one| one.name));
+            }
+        }
+        if moved.is_empty() {
+            return;
+        }
+        self.neighbours_moved = true;
+        let mut concerned = BTreeSet::new();
+        for slice in self.slices.values() {
+            let mut nodes = slice.endpoints.iter().filter_map(|one| one.node.as_ref());
+            if nodes.any(|node| moved.contains(node)) {
+                concerned.insert(slice.service.clone());
+            }
+        }
+        concerned.into_iter().for_each(|id| self.touch(id));
     }
 
     /// Has all Services planned again: what they are planned by has changed.

@@ -65,6 +65,10 @@ impl<K: Eq + Hash, V: PartialEq> Table<K, V> {
         self.rows.get(key).map(|(_, value)| value)
     }
 
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.rows.values().map(|(_, value)| value)
+    }
+
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.rows.keys()
     }

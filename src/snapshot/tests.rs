@@ -20,6 +20,7 @@ fn with_web() -> Snapshot {
     snapshot.apply(Event::Node(Change::Listing));
     snapshot.apply(Event::Node(Change::Apply(node("a"))));
     snapshot.apply(Event::Node(Change::Listed));
+    snapshot.apply(Event::Neighbour(Change::Listed));
     snapshot.apply(Event::Import(Change::Listed));
     snapshot.apply(Event::ClusterId(Change::Listed));
     snapshot.take_touched();
@@ -100,6 +101,7 @@ fn it_is_complete_when_every_kind_has_been_listed() {
         Event::Import(Change::Listed),
         Event::Slice(Change::Listed),
         Event::Node(Change::Listed),
+        Event::Neighbour(Change::Listed),
         Event::ClusterId(Change::Listed),
     ] {
         assert!(!snapshot.is_complete());
@@ -281,6 +283,34 @@ fn what_the_node_asks_for_touches_everything_but_a_bad_value_nothing() {
     assert!(touched(&mut snapshot).is_empty());
     let routing = &snapshot.node().tuning.all.routing;
     assert_eq!(*routing, Said::Valid(Mode::Balance));
+}
+
+#[test]
+fn what_another_node_says_of_its_pods_touches_whom_they_serve() {
+    let mut snapshot = with_web();
+    let says = |capacity| {
+        let mut tuning = NodeTuning::default();
+        tuning.all.capacity = capacity;
+        Event::Neighbour(Change::Apply(Neighbour {
+            name: "a1".into(),
+            tuning,
+        }))
+    };
+    let ten = Capacity::Connections(10.try_into().unwrap());
+    snapshot.apply(says(Said::Valid(ten)));
+    assert_eq!(touched(&mut snapshot), ["web"]);
+    let known = snapshot.take_neighbours().unwrap();
+    assert_eq!(known["a1"].capacity, Some(ten));
+
+    snapshot.apply(says(Said::Valid(ten)));
+    snapshot.apply(says(Said::Invalid));
+    assert!(touched(&mut snapshot).is_empty());
+    assert_eq!(snapshot.take_neighbours(), None, "the same as before");
+
+    snapshot.apply(Event::Neighbour(Change::Listing));
+    snapshot.apply(Event::Neighbour(Change::Listed));
+    assert_eq!(touched(&mut snapshot), ["web"]);
+    assert!(snapshot.take_neighbours().unwrap().is_empty());
 }
 
 #[test]

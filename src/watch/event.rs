@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{EndpointSlice, Node, Said, Service, ServiceId, SliceId};
+use crate::model::{EndpointSlice, Neighbour, Node, Said, Service, ServiceId, SliceId};
 
 /// One change, as a watch reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Event {
     Slice(Change<EndpointSlice, SliceId>),
     /// About this agent's own Node.
     Node(Change<Node, ()>),
+    /// About another Node, of those that all agents shall know.
+    Neighbour(Change<Neighbour, Arc<str>>),
     /// About this cluster's id, which it has as a member of a set of clusters. As with
     /// `ServiceImports`, its list may be empty.
     ClusterId(Change<Said<Arc<str>>, ()>),

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use super::event::{Change, Event};
 use super::names::Names;
 use super::objects::{
-    ClusterProperty, EndpointSlice, HEADLESS, McsVersion, Node, SERVICE_PROXY_NAME, Service,
-    ServiceImport,
+    ClusterProperty, EndpointSlice, HEADLESS, KNOWN_TO_ALL, McsVersion, Neighbour, Node,
+    SERVICE_PROXY_NAME, Service, ServiceImport,
 };
 use super::parse::{self, Problem};
 use crate::model::{self, Said, ServiceId, SliceId};
@@ -146,6 +146,35 @@ impl Kind for Node {
 
     fn event(change: Change<model::Node, ()>) -> Event {
         Event::Node(change)
+    }
+}
+
+impl Kind for Neighbour {
+    const NAME: &'static str = "Node";
+    const VERSIONS: &'static [()] = &[()];
+
+    type Model = model::Neighbour;
+    type Id = Arc<str>;
+
+    /// Every Node changes every few minutes, which thousands of agents had better not all be told.
+    /// So only those that are labelled for it.
+    fn selection(node: &str) -> watcher::Config {
+        watcher::Config::default()
+            .labels(&format!("{KNOWN_TO_ALL}=true"))
+            .fields(&format!("metadata.name!={node}"))
+    }
+
+    fn id(&self, names: &mut Names) -> Arc<str> {
+        names.intern(self.metadata.name.as_deref().unwrap_or_default())
+    }
+
+    /// What is wrong with it, its own agent tells.
+    fn parse(self, names: &mut Names) -> (Option<model::Neighbour>, Vec<Problem>) {
+        (Some(parse::neighbour(self, names)), Vec::new())
+    }
+
+    fn event(change: Change<model::Neighbour, Arc<str>>) -> Event {
+        Event::Neighbour(change)
     }
 }
 

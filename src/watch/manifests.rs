@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::event::{Change, Event};
 use super::kinds::{Kind, applied};
 use super::names::Names;
-use super::objects::{ClusterProperty, EndpointSlice, Node, Service, ServiceImport};
+use super::objects::{
+    ClusterProperty, EndpointSlice, KNOWN_TO_ALL, Neighbour, Node, Service, ServiceImport,
+};
 use super::parse::{CLUSTER_ID, Problem};
 use super::unknown;
 
@@ -56,6 +58,7 @@ pub fn read(paths: &[PathBuf], node: &str) -> Result<(Vec<Event>, Vec<Problem>),
         imports: Vec::new(),
         slices: Vec::new(),
         nodes: Vec::new(),
+        neighbours: Vec::new(),
         properties: Vec::new(),
         problems: Vec::new(),
     };
@@ -68,6 +71,7 @@ pub fn read(paths: &[PathBuf], node: &str) -> Result<(Vec<Event>, Vec<Problem>),
         .chain(listed::<ServiceImport>(lists.imports))
         .chain(listed::<EndpointSlice>(lists.slices))
         .chain(listed::<Node>(lists.nodes))
+        .chain(listed::<Neighbour>(lists.neighbours))
         .chain(listed::<ClusterProperty>(lists.properties))
         .collect();
     Ok((events, lists.problems))
@@ -121,6 +125,7 @@ struct Lists<'a> {
     imports: Vec<Event>,
     slices: Vec<Event>,
     nodes: Vec<Event>,
+    neighbours: Vec<Event>,
     properties: Vec<Event>,
     problems: Vec<Problem>,
 }
@@ -172,6 +177,14 @@ impl Lists<'_> {
                 let (event, problems) = applied(object, &mut self.names);
                 self.nodes.push(event);
                 self.problems.extend(problems);
+            }
+            "Node" => {
+                let object = serde_json::from_value::<Neighbour>(object)?;
+                let labels = object.metadata.labels.as_ref();
+                let known = labels.and_then(|labels| labels.get(KNOWN_TO_ALL));
+                if known.is_some_and(|known| known == "true") {
+                    self.neighbours.push(applied(object, &mut self.names).0);
+                }
             }
             "ClusterProperty" if name == CLUSTER_ID => {
                 let object = serde_json::from_value::<ClusterProperty>(object)?;

@@ -28,6 +28,7 @@ fn summary(events: &[Event]) -> Vec<String> {
             Event::Import(event) => change("imports", event, |service| service.id.to_string()),
             Event::Slice(event) => change("slices", event, |slice| slice.id.to_string()),
             Event::Node(event) => change("node", event, |node| format!("{:?}", node.zone)),
+            Event::Neighbour(event) => change("neighbours", event, |one| one.name.to_string()),
             Event::ClusterId(event) => change("cluster", event, |id| format!("{:?}", id.get())),
         });
     }
@@ -48,7 +49,8 @@ fn files_and_directories_become_complete_lists() {
         &[
             (
                 "a.yaml",
-                "kind: ConfigMap\n---\nkind: Node\nmetadata: {name: other}\n---\n",
+                "kind: ConfigMap\n---\nkind: Node\nmetadata: {name: other}\n---\n\
+                 kind: Node\nmetadata: {name: east-2, labels: {spillway.io/known-to-all: 'true'}}\n",
             ),
             (
                 "b.yml",
@@ -97,6 +99,9 @@ fn files_and_directories_become_complete_lists() {
             ".",
             "node:",
             "Some(\"a\")",
+            ".",
+            "neighbours:",
+            "east-2",
             ".",
             "cluster:",
             "Some(\"b\")",

@@ -12,7 +12,7 @@ use super::attempts::{Attempts, Before};
 use super::event::{Change, Event};
 use super::kinds::{Kind, applied};
 use super::names::Names;
-use super::objects::{ClusterProperty, EndpointSlice, Node, Service, ServiceImport};
+use super::objects::{ClusterProperty, EndpointSlice, Neighbour, Node, Service, ServiceImport};
 use super::parse::Problem;
 use super::retry::{Retry, spread, status};
 
@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_mins(1);
 /// Problems of one object that get a line in the log; the others are only counted.
 const LOGGED: usize = 3;
 
-/// Watches Services, `ServiceImports`, `EndpointSlices`, the Node called `node` and the property
+/// Watches Services, `ServiceImports`, `EndpointSlices`, the Node called `node`, the Nodes that all agents shall know, and the property
 /// that holds the cluster's id, and hands every change to `events` and every part of an object
 /// that has to be left out to `problems`.
 ///
@@ -51,12 +51,15 @@ async fn run_looking(
         look,
     };
     // Each on the heap: together they are too large to be moved about.
-    future::join5(
-        Box::pin(watch::<Service>(&client, node, &sink)),
-        Box::pin(watch::<ServiceImport>(&client, node, &sink)),
-        Box::pin(watch::<EndpointSlice>(&client, node, &sink)),
-        Box::pin(watch::<Node>(&client, node, &sink)),
-        Box::pin(watch::<ClusterProperty>(&client, node, &sink)),
+    future::join(
+        Box::pin(watch::<Neighbour>(&client, node, &sink)),
+        future::join5(
+            Box::pin(watch::<Service>(&client, node, &sink)),
+            Box::pin(watch::<ServiceImport>(&client, node, &sink)),
+            Box::pin(watch::<EndpointSlice>(&client, node, &sink)),
+            Box::pin(watch::<Node>(&client, node, &sink)),
+            Box::pin(watch::<ClusterProperty>(&client, node, &sink)),
+        ),
     )
     .await;
 }

@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 
 use super::*;
 use crate::model::{
-    Capacity, Evacuation, Mode, Reach, Remote, RemoteUse, Said, Scheduler, SliceCapacity,
+    Capacity, Evacuation, HostCapacity, Mode, Reach, Remote, RemoteUse, Said, Scheduler,
+    SliceCapacity,
 };
 
 /// One endpoint on this node, one in its zone, one elsewhere.
@@ -172,6 +173,18 @@ fn a_slices_word_on_capacity_goes_before_the_services_and_that_before_the_nodes(
         connections(5),
         "the file's: the node speaks for its own pods only"
     );
+    let neighbour = HostCapacity {
+        capacity: Some(connections(30)),
+        percent: NonZeroU32::new(200),
+    };
+    here.neighbours.insert("a2".into(), neighbour);
+    let silent = server_on(&here, &web(|_| {}), &[near_to_far()]);
+    assert_eq!(
+        capacity_at(&silent, "10.1.2.5"),
+        connections(60),
+        "twice what its node says"
+    );
+    here.neighbours.clear();
 
     let loud = web(|tuning| tuning.capacity = Said::Valid(connections(40)));
     let slices = [EndpointSlice {

@@ -9,8 +9,8 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::{
-    DERIVED_SERVICE, HEADLESS, IMPORT_NAME, SERVICE_NAME, SERVICE_PROXY_NAME, SOURCE_CLUSTER,
-    TRIGGER, ZONE,
+    DERIVED_SERVICE, HEADLESS, IMPORT_NAME, KNOWN_TO_ALL, SERVICE_NAME, SERVICE_PROXY_NAME,
+    SOURCE_CLUSTER, TRIGGER, ZONE,
 };
 use crate::config::annotations::PREFIX;
 use crate::watch::lenient::{Field, FromValue, from_map};
@@ -67,6 +67,7 @@ impl Choice for Labels {
         [
             SERVICE_PROXY_NAME,
             HEADLESS,
+            KNOWN_TO_ALL,
             SERVICE_NAME,
             IMPORT_NAME,
             SOURCE_CLUSTER,

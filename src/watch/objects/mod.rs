@@ -24,6 +24,8 @@ pub use multicluster::{
 pub const SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
 /// On `EndpointSlices` that are for DNS only (well-known label).
 pub const HEADLESS: &str = "service.kubernetes.io/headless";
+/// On Nodes of which the agents of all nodes shall know what they say of the pods there.
+pub const KNOWN_TO_ALL: &str = "spillway.io/known-to-all";
 /// On `EndpointSlices`: the Service that they belong to (well-known label).
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// On `EndpointSlices`: the `ServiceImport` that they belong to (KEP-1645).
@@ -229,6 +231,16 @@ pub struct Node {
     pub spec: Field<NodeSpec>,
     /// What its kubelet says of it.
     pub status: Field<NodeStatus>,
+}
+
+/// A `Node` of which nothing but its annotations counts.
+#[derive(Clone, Debug, Default, Deserialize, kube::Resource)]
+#[resource(inherit = "core::Node")]
+#[serde(default)]
+pub struct Neighbour {
+    /// Names, labels and annotations.
+    #[serde(deserialize_with = "metadata")]
+    pub metadata: ObjectMeta,
 }
 
 /// `Node.spec`.

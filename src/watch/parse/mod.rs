@@ -18,7 +18,7 @@ use std::num::NonZeroU16;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub use import::import;
-pub use node::node;
+pub use node::{neighbour, node};
 pub use property::{CLUSTER_ID, cluster_id};
 pub use service::{service, service_id};
 pub use slice::{slice, slice_id};

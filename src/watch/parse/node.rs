@@ -2,7 +2,7 @@
 
 use super::annotations::node_tuning;
 use super::{MAP, Problem, Report, TEXT};
-use crate::model::Node;
+use crate::model::{Neighbour, Node};
 use crate::watch::names::Names;
 use crate::watch::objects::{self, ZONE};
 
@@ -37,6 +37,15 @@ pub fn node(object: objects::Node, names: &mut Names) -> (Node, Vec<Problem>) {
         tuning: node_tuning(&mut report),
     };
     (node, report.problems)
+}
+
+/// What another Node says.
+pub fn neighbour(object: objects::Neighbour, names: &mut Names) -> Neighbour {
+    let metadata = object.metadata;
+    Neighbour {
+        name: names.intern(metadata.name.as_deref().unwrap_or_default()),
+        tuning: node_tuning(&mut Report::new("Node", &metadata)),
+    }
 }
 
 #[cfg(test)]

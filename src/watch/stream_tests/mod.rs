@@ -78,7 +78,7 @@ impl Watching {
     /// The events until the lists of all kinds are complete.
     async fn listed(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
-        for _ in 0..5 {
+        for _ in 0..6 {
             let listed = |event: &Event| {
                 matches!(
                     event,
@@ -86,6 +86,7 @@ impl Watching {
                         | Event::Import(Change::Listed)
                         | Event::Slice(Change::Listed)
                         | Event::Node(Change::Listed)
+                        | Event::Neighbour(Change::Listed)
                         | Event::ClusterId(Change::Listed)
                 )
             };

@@ -1,7 +1,7 @@
 //! What is watched and what becomes of it.
 
 use super::*;
-use crate::model::SliceId;
+use crate::model::{Capacity, Said, SliceId};
 
 #[tokio::test]
 async fn what_is_there_is_listed_and_then_every_change_is_told() {
@@ -65,7 +65,6 @@ async fn only_what_a_proxy_needs_is_asked_for() {
             "endpointslices",
             vec!["labelSelector=%21service.kubernetes.io%2Fheadless"],
         ),
-        ("nodes", vec!["fieldSelector=metadata.name%3Deast-1"]),
         ("serviceimports", vec![]),
         (
             "clusterproperties",
@@ -82,6 +81,64 @@ async fn only_what_a_proxy_needs_is_asked_for() {
             assert_eq!(parts, selectors.len(), "{resource}: {query}");
         }
     }
+    let nodes = queries(&requests, "nodes");
+    let (own, others): (Vec<&str>, Vec<&str>) = nodes
+        .iter()
+        .partition(|query| query.contains("fieldSelector=metadata.name%3Deast-1"));
+    assert!(!own.is_empty() && !others.is_empty(), "{nodes:?}");
+    for query in others {
+        assert!(
+            query.contains("fieldSelector=metadata.name%21%3Deast-1"),
+            "{query}"
+        );
+        assert!(
+            query.contains("labelSelector=spillway.io%2Fknown-to-all%3Dtrue"),
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_other_nodes_say_is_heard_if_they_are_labelled_for_it() {
+    let (server, api) = server();
+    let node = |name: &str, known: &str, capacity: &str| {
+        serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {
+                "name": name,
+                "labels": {"spillway.io/known-to-all": known},
+                "annotations": {"spillway.io/capacity": capacity},
+            },
+        })
+    };
+    let nodes = [
+        node("east-1", "true", "10"),
+        node("east-2", "true", "20"),
+        node("east-3", "false", "30"),
+    ];
+    api.apply_all(nodes).unwrap();
+    let mut watching = Watching::start(&server).await;
+    let events = watching.listed().await;
+    let heard: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Neighbour(Change::Apply(one)) => Some((&*one.name, one.tuning.pods().capacity)),
+            _ => None,
+        })
+        .collect();
+    let twenty = Capacity::Connections(20.try_into().unwrap());
+    assert_eq!(heard, [("east-2", Some(twenty))]);
+
+    // What is wrong with it, its own agent tells.
+    api.apply(node("east-2", "true", "many")).unwrap();
+    watching
+        .until(|event| {
+            matches!(event, Event::Neighbour(Change::Apply(one))
+                if one.tuning.all.capacity == Said::Invalid)
+        })
+        .await;
+    assert_eq!(*watching.problems.lock().unwrap(), []);
 }
 
 #[tokio::test]
