@@ -256,7 +256,9 @@ impl Snapshot {
                 concerned.insert(slice.service.clone());
             }
         }
-        concerned.into_iter().for_each(|id| self.touch(id));
+        for id in concerned {
+            self.touch(id);
+        }
     }
 
     /// Has all Services planned again: what they are planned by has changed.
