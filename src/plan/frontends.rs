@@ -6,7 +6,7 @@
 //! | from outside of the cluster | node port, external and load balancer's address | by `externalTrafficPolicy` |
 //! | pod, or the node itself | the same | all: it would get there on its own, so that it is spared the way out and back in |
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -24,6 +24,8 @@ pub struct Frontends {
     pub external: Vec<IpAddr>,
     /// Those of them that are not for everybody.
     pub guards: Vec<Guard>,
+    /// Where this node itself answers a load balancer at its address, sorted.
+    pub probes: Vec<SocketAddr>,
 }
 
 /// The frontends of a service port in the families of the Service: those that it has a `ClusterIP`
@@ -77,6 +79,11 @@ pub fn frontends(
         .iter()
         .filter(|ip| outside.balancers.contains(ip))
         .filter_map(|ip| guard(*ip, port, &outside.sources, here))
+        .collect();
+    found.probes = external
+        .iter()
+        .filter(|ip| outside.balancers.contains(ip))
+        .filter_map(|ip| Some(SocketAddr::new(*ip, outside.health_port?.get())))
         .collect();
     found.external = external;
     found

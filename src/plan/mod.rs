@@ -114,6 +114,7 @@ fn plan_port(
         frontends: found.all,
         external: found.external,
         guards: found.guards,
+        probes: found.probes,
         ..PortPlan::default()
     };
     let mut local = PortPlan {

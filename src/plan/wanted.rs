@@ -26,6 +26,8 @@ pub struct PortPlan {
     pub external: Vec<IpAddr>,
     /// The frontends that are not for everybody.
     pub guards: Vec<Guard>,
+    /// Where this node itself answers a load balancer at its address, sorted.
+    pub probes: Vec<SocketAddr>,
 }
 
 /// An address and port that only clients in these networks may use.

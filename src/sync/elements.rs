@@ -82,6 +82,7 @@ pub fn route(element: &Element) -> Option<(Claim, Mark)> {
         } => (protocol, Frontend::OutsideNodePort(family, port), mark),
         Element::Vip(_)
         | Element::External(_)
+        | Element::Probed { .. }
         | Element::Guarded { .. }
         | Element::Allowed { .. }
         | Element::Hairpin(_)
@@ -111,6 +112,13 @@ pub fn members(protocol: Protocol, plan: &PortPlan) -> Vec<Element> {
         .guards
         .iter()
         .flat_map(|guard| guarded(protocol, guard));
+    let probes = plan.probes.iter().filter_map(|at| {
+        Some(Element::Probed {
+            ip: at.ip(),
+            protocol: Protocol::Tcp,
+            port: NonZeroU16::new(at.port())?,
+        })
+    });
     let hairpins = plan.local_addresses().into_iter().map(Element::Hairpin);
     let hosts = plan.masqueraded().into_iter().filter_map(|host| {
         Some(Element::Host {
@@ -121,6 +129,7 @@ pub fn members(protocol: Protocol, plan: &PortPlan) -> Vec<Element> {
     });
     vips.chain(external)
         .chain(guards)
+        .chain(probes)
         .chain(hairpins)
         .chain(hosts)
         .collect()

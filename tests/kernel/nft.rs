@@ -333,6 +333,11 @@ fn one_of_each() -> Result<Vec<Element>> {
             mark: mark(5)?,
         },
         Element::External(VIP6),
+        Element::Probed {
+            ip: VIP6,
+            protocol: Protocol::Tcp,
+            port: NonZeroU16::new(31000).context("a port")?,
+        },
         Element::Guarded {
             ip: VIP,
             protocol: Protocol::Udp,

@@ -167,6 +167,12 @@ fn classify(base: &Base) -> Vec<Rule> {
         rules.extend(look_up(Set::Services(family), |rule, map| {
             rule.family(family).find_mark(&service, map)
         }));
+        rules.push(
+            Rule::new()
+                .family(family)
+                .when_in(&service, Set::Probed(family).name())
+                .next(Next::Return),
+        );
         // A virtual address is an address of this node, so without this rule every host port that
         // is open on all addresses would be open on it.
         rules.push(

@@ -78,6 +78,15 @@ pub enum Element {
     Vip(IpAddr),
     /// An address that clients from outside of the cluster know, virtual or a node's own.
     External(IpAddr),
+    /// A port of a virtual address at which the host itself answers load balancers.
+    Probed {
+        /// The address.
+        ip: IpAddr,
+        /// The transport protocol.
+        protocol: Protocol,
+        /// The port.
+        port: NonZeroU16,
+    },
     /// An address, protocol and port that only [`Element::Allowed`] clients may use.
     Guarded {
         /// The address.
@@ -136,6 +145,7 @@ impl Element {
             Self::NodePort { family, .. } => Set::NodePorts(family),
             Self::OutsideNodePort { family, .. } => Set::OutsideNodePorts(family),
             Self::External(ip) => Set::External(Family::of(ip)),
+            Self::Probed { ip, .. } => Set::Probed(Family::of(ip)),
             Self::Guarded { ip, .. } => Set::Guarded(Family::of(ip)),
             Self::Allowed { ip, .. } => Set::Allowed(Family::of(ip)),
             Self::Vip(ip) => Set::Vips(Family::of(ip)),
@@ -155,6 +165,7 @@ impl Element {
             | Self::OutsideNodePort { mark, .. } => Some(mark),
             Self::Vip(_)
             | Self::External(_)
+            | Self::Probed { .. }
             | Self::Guarded { .. }
             | Self::Allowed { .. }
             | Self::Hairpin(_)
@@ -208,6 +219,9 @@ impl fmt::Display for Element {
                 "{family} node port {protocol} {port} from outside with mark {mark}"
             ),
             Self::External(ip) => write!(f, "external address {ip}"),
+            Self::Probed { ip, protocol, port } => {
+                write!(f, "health check {ip} {protocol} {port}")
+            }
             Self::Guarded { ip, protocol, port } => {
                 write!(f, "guarded service {ip} {protocol} {port}")
             }

@@ -35,6 +35,7 @@ impl Element {
             | Self::Outside {
                 ip, protocol, port, ..
             }
+            | Self::Probed { ip, protocol, port }
             | Self::Guarded { ip, protocol, port }
             | Self::Called { ip, protocol, port }
             | Self::Host { ip, protocol, port } => [octets(ip), frontend(protocol, port)].concat(),
@@ -126,6 +127,10 @@ impl Element {
             Set::Called(family) => {
                 let (ip, protocol, port) = service(family, key)?;
                 Self::Called { ip, protocol, port }
+            }
+            Set::Probed(family) => {
+                let (ip, protocol, port) = service(family, key)?;
+                Self::Probed { ip, protocol, port }
             }
             Set::Guarded(family) => {
                 let (ip, protocol, port) = service(family, key)?;

@@ -114,6 +114,11 @@ fn elements() -> impl Strategy<Value = Element> {
         any::<IpAddr>().prop_map(Element::External),
         (any::<IpAddr>(), protocols(), any::<NonZeroU16>())
             .prop_map(|(ip, protocol, port)| Element::Guarded { ip, protocol, port }),
+        (any::<IpAddr>(), any::<NonZeroU16>()).prop_map(|(ip, port)| Element::Probed {
+            ip,
+            protocol: Protocol::Tcp,
+            port,
+        }),
         allowed(),
         outside,
         outside_node_port,

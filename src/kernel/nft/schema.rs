@@ -108,6 +108,7 @@ pub fn sets() -> Vec<Request> {
         let mut attributes = match set {
             Set::Services(family)
             | Set::Outside(family)
+            | Set::Probed(family)
             | Set::Guarded(family)
             | Set::Hosts(family)
             | Set::Called(family) => key(&[Type::address(family), Type::PROTOCOL, Type::PORT]),

@@ -20,6 +20,8 @@ pub(super) enum Set {
     /// address
     External(Family),
     /// address . protocol . port
+    Probed(Family),
+    /// address . protocol . port
     Guarded(Family),
     /// address . protocol . port . source addresses
     Allowed(Family),
@@ -33,7 +35,7 @@ pub(super) enum Set {
 
 impl Set {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Own(Family::V4),
         Self::Own(Family::V6),
         Self::Outside(Family::V4),
@@ -48,6 +50,8 @@ impl Set {
         Self::Vips(Family::V6),
         Self::External(Family::V4),
         Self::External(Family::V6),
+        Self::Probed(Family::V4),
+        Self::Probed(Family::V6),
         Self::Guarded(Family::V4),
         Self::Guarded(Family::V6),
         Self::Allowed(Family::V4),
@@ -77,6 +81,8 @@ impl Set {
             Self::Vips(Family::V6) => "vips_v6",
             Self::External(Family::V4) => "external_v4",
             Self::External(Family::V6) => "external_v6",
+            Self::Probed(Family::V4) => "probed_v4",
+            Self::Probed(Family::V6) => "probed_v6",
             Self::Guarded(Family::V4) => "guarded_v4",
             Self::Guarded(Family::V6) => "guarded_v6",
             Self::Allowed(Family::V4) => "allowed_v4",

@@ -183,3 +183,16 @@ fn a_pod_that_gets_itself_does_so_within_the_endpoints_of_the_cluster_ip() {
     let local = plan(&web, &[&near_and_far()], &here());
     assert_eq!(frontends(&local, own), ["10.96.0.10:80 from 10.1.1.5"]);
 }
+
+#[test]
+fn a_load_balancer_is_answered_at_its_address_at_the_health_check_node_port() {
+    let web = external(|it| {
+        it.policy = TrafficPolicy::Local;
+        it.health_port = Some(port(31000));
+        it.ips = vec![ip("203.0.113.250")];
+        it.balancers = vec![ip("203.0.113.1")];
+    });
+    let plan = plan(&web, &[&near_and_far()], &here());
+    let all = set(&plan, EndpointSet::All).expect("all");
+    assert_eq!(all.probes, ["203.0.113.1:31000".parse().unwrap()]);
+}

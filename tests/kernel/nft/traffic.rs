@@ -23,6 +23,13 @@ pub fn host_ports_are_closed_on_virtual_addresses() -> Result<()> {
         table.commit(&adding(&[Element::Vip(vip)]))?;
         ensure!(connect(vip, port) == Err(ErrorKind::ConnectionRefused));
         ensure!(datagram(vip, port)? == Err(ErrorKind::ConnectionRefused));
+        // But for those at which load balancers ask.
+        table.commit(&adding(&[Element::Probed {
+            ip: vip,
+            protocol: Protocol::Tcp,
+            port: NonZeroU16::new(port).unwrap_or(NonZeroU16::MIN),
+        }]))?;
+        ensure!(connect(vip, port).is_ok());
     }
     let listener = TcpListener::bind(("0.0.0.0", 0))?;
     ensure!(connect(NODE, listener.local_addr()?.port()).is_ok());
