@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::known::{KnownPort, KnownServer};
 use super::platform::{Platform, Trouble};
-use super::{Syncer, adopt, diff, elements};
+use super::{Syncer, adopt, diff, elements, leave};
 use crate::kernel::ipvs::{Cause, Command, Destination, Failure, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
 use crate::model::{ServiceId, SetId};
@@ -64,6 +64,14 @@ impl<P: Platform> Syncer<P> {
             if let Err(trouble) = self.prepare(&job.id, &job.wanted) {
                 warn!(port = %job.id, error = %trouble, "cannot be programmed now");
                 job.failed = true;
+            } else if job.wanted.frontends.is_empty() {
+                match self.leaving(&job.id, &mut commands) {
+                    Ok(leaving) => job.next = leaving,
+                    Err(trouble) => {
+                        warn!(port = %job.id, error = %trouble, "cannot see whether it has connections");
+                        job.failed = true;
+                    }
+                }
             } else if let Some(known) = self.ports.get(&job.id) {
                 job.next = job
                     .wanted
@@ -140,6 +148,7 @@ impl<P: Platform> Syncer<P> {
         Some(KnownPort {
             mark,
             frontends: Vec::new(),
+            held: Vec::new(),
             members: Vec::new(),
             servers,
             unsure: false,
@@ -195,7 +204,18 @@ impl<P: Platform> Syncer<P> {
             self.shared.try_again(ip);
             self.shared.addresses.release(ip);
         }
-        let members = elements::members(job.id.port.protocol, &job.wanted);
+        let held = match job.wanted.frontends.is_empty() && !job.next.is_empty() {
+            true => leave::held(&known.frontends, &known.held),
+            false => Vec::new(),
+        };
+        for ip in &held {
+            self.shared.addresses.retain(*ip);
+        }
+        for ip in &known.held {
+            self.shared.addresses.release(*ip);
+        }
+        let mut members = elements::members(job.id.port.protocol, &job.wanted);
+        members.extend(leave::members(&held));
         for member in &members {
             self.shared.members.retain(*member);
         }
@@ -212,11 +232,12 @@ impl<P: Platform> Syncer<P> {
         self.doomed.extend(gone.map(KnownServer::key));
 
         known.frontends = job.wanted.frontends;
+        known.held = held;
         known.members = members;
         known.servers = job.next;
-        let gone = known.frontends.is_empty();
+        let over = known.is_over();
         self.drain.watch(&job.id, known, now);
-        if gone {
+        if over {
             self.retired.push(known.mark);
             self.ports.remove(&job.id);
         }

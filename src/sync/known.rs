@@ -16,6 +16,9 @@ pub struct KnownPort {
     pub mark: Mark,
     /// The frontends that lead to them, sorted.
     pub frontends: Vec<Frontend>,
+    /// The virtual addresses that it had, while nothing leads to it any more and it only finishes the
+    /// connections that it has.
+    pub held: Vec<IpAddr>,
     /// What it needs in the table's sets.
     pub members: Vec<Element>,
     /// The virtual servers that there are.
@@ -64,6 +67,11 @@ impl KnownPort {
     /// The virtual server of a family.
     pub fn server(&self, family: Family) -> Option<&KnownServer> {
         self.servers.iter().find(|server| server.family() == family)
+    }
+
+    /// Whether nothing leads to it and no connection is left.
+    pub fn is_over(&self) -> bool {
+        self.frontends.is_empty() && self.servers.iter().all(|server| server.reals.is_empty())
     }
 
     /// The real servers that only finish the connections that they have.

@@ -17,6 +17,7 @@ mod elements;
 mod flows;
 mod job;
 mod known;
+mod leave;
 mod linux;
 mod marks;
 mod platform;
@@ -297,6 +298,7 @@ impl<P: Platform> Syncer<P> {
 
     /// Deletes the real servers that have finished their connections.
     fn drain(&mut self, now: Instant) {
+        let mut over = Vec::new();
         for id in self.drain.due(now) {
             let Some(known) = self.ports.get(&id) else {
                 continue;
@@ -321,7 +323,11 @@ impl<P: Platform> Syncer<P> {
                     .failed(Retry::Service(id.port.service.clone()), now);
             }
             self.drain.watch(&id, known, now);
+            if known.is_over() && !known.unsure {
+                over.push(id);
+            }
         }
+        self.retire(&over, now);
     }
 
     /// Sends IPVS commands and returns those that failed, after logging them with the service port

@@ -1,6 +1,7 @@
 mod faults;
 mod flows;
 pub(crate) mod kernel;
+mod leave;
 mod policy;
 mod property;
 
