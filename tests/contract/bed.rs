@@ -120,6 +120,13 @@ pub fn fails(client: &impl Place, to: SocketAddr, wanted: &Failure) -> Result<()
     failed.with_context(|| format!("{to} was last answered like this: {last:?}"))
 }
 
+/// Asks until nobody answers, in whichever way.
+pub fn unserved(client: &impl Place, to: SocketAddr) -> Result<()> {
+    until("nobody answers", || {
+        Ok(client.connect(to, Protocol::Tcp, SILENCE).is_err())
+    })
+}
+
 /// Whom the pod that answers sees.
 pub fn seen(client: &impl Place, to: SocketAddr) -> Result<IpAddr> {
     Ok(client.connect_tcp(to)?.seen_client.ip())

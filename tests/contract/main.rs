@@ -6,6 +6,7 @@ mod balancer;
 mod bed;
 mod external;
 mod internal;
+mod lifecycle;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,10 @@ fn main() -> ExitCode {
             external::under_policy_cluster_outside_is_masqueraded_and_served_by_all,
             internal::under_policy_local_a_pod_gets_the_pods_of_its_node,
             internal::hints_keep_traffic_in_the_zone,
+            lifecycle::services_come_change_and_go_and_leave_the_others_alone,
+            lifecycle::a_service_that_is_not_for_a_proxy_is_not_served,
+            lifecycle::what_is_ready_serves_and_without_any_clients_are_refused,
+            lifecycle::connections_outlive_changes_and_the_service_itself,
             balancer::source_ranges_hold_for_the_load_balancer_alone,
             balancer::an_external_ip_that_is_a_nodes_own_leaves_the_node_reachable,
             balancer::a_load_balancer_that_is_a_proxy_is_not_short_cut,

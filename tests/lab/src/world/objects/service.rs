@@ -43,6 +43,15 @@ impl Service {
         }
     }
 
+    /// The same with other ports.
+    #[must_use]
+    pub fn with_ports(self, ports: impl IntoIterator<Item = Port>) -> Self {
+        Self {
+            ports: ports.into_iter().collect(),
+            ..self
+        }
+    }
+
     /// Sets its address families.
     #[must_use]
     pub fn families(self, families: Families) -> Self {
