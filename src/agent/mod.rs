@@ -36,7 +36,7 @@ use crate::reports::{self, Keys};
 use crate::serve::events::{Happening, Reason, Teller, Told, Writer};
 use crate::serve::{Checks, Health, Local, Metrics};
 use crate::sync::{Linux, Syncer};
-use crate::watch;
+use crate::watch::{self, Finding};
 pub use core::{Core, Observer, Report};
 pub use inbox::{Defaults, Feed, Inbox};
 pub use pace::Pacer;
@@ -171,17 +171,20 @@ async fn serve_and_watch(
         "",
         "the service proxy has started",
     );
-    let problems = metrics.clone();
+    let found = metrics.clone();
     let problem_teller = teller.clone();
     let watches = watch::run(
         client,
         &settings.node,
         |event| feed.send(event),
-        move |problem| {
-            problems.problem(problem.kind);
-            if let Some(happening) = Happening::of(problem) {
-                problem_teller.tell(happening);
+        move |finding| match finding {
+            Finding::Problem(problem) => {
+                found.problem(problem.kind);
+                if let Some(happening) = Happening::of(problem) {
+                    problem_teller.tell(happening);
+                }
             }
+            Finding::Unknown(kind) => found.unknown_field(kind),
         },
     );
     let asked = async {

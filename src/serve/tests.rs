@@ -147,6 +147,7 @@ fn metrics_have_the_names_of_kube_proxy() {
     metrics.forgotten(Forgotten::default(), look);
     metrics.forgotten(look, look);
     metrics.problem("Service");
+    metrics.unknown_field("EndpointSlice");
     metrics.kernel_error("ipvs");
     metrics.ipvs_messages(7);
     metrics.cluster(2, 20);
@@ -178,6 +179,7 @@ fn metrics_have_the_names_of_kube_proxy() {
         "kubeproxy_proxy_healthz_total{code=\"503\"} 1",
         "kubeproxy_proxy_livez_total{code=\"200\"} 1",
         "spillway_object_problems_total{kind=\"Service\"} 1",
+        "spillway_unknown_fields_total{kind=\"EndpointSlice\"} 1",
         "spillway_kernel_errors_total{room=\"ipvs\"} 1",
         "spillway_ipvs_messages_total 7",
         "spillway_services 2",

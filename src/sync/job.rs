@@ -204,9 +204,11 @@ impl<P: Platform> Syncer<P> {
             self.shared.try_again(ip);
             self.shared.addresses.release(ip);
         }
-        let held = match job.wanted.frontends.is_empty() && !job.next.is_empty() {
-            true => leave::held(&known.frontends, &known.held),
-            false => Vec::new(),
+        let leaves = job.wanted.frontends.is_empty() && !job.next.is_empty();
+        let held = if leaves {
+            leave::held(&known.frontends, &known.held)
+        } else {
+            Vec::new()
         };
         for ip in &held {
             self.shared.addresses.retain(*ip);

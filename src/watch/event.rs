@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::parse::Problem;
 use crate::model::{EndpointSlice, Neighbour, Node, Said, Service, ServiceId, SliceId};
 
 /// One change, as a watch reports it.
@@ -35,4 +36,13 @@ pub enum Change<T, Id> {
     Listing,
     /// The full list is complete.
     Listed,
+}
+
+/// What is odd about an object, for those who count and tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding<'a> {
+    /// A part has to be left out.
+    Problem(&'a Problem),
+    /// An object of this kind has a field that nobody here knows.
+    Unknown(&'static str),
 }

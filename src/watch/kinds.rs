@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
 use kube::Resource;
 use kube::runtime::watcher;
 use serde::de::DeserializeOwned;
@@ -14,6 +15,7 @@ use super::objects::{
     SERVICE_PROXY_NAME, Service, ServiceImport,
 };
 use super::parse::{self, Problem};
+use super::unknown;
 use crate::model::{self, Said, ServiceId, SliceId};
 
 /// A kind of objects.
@@ -35,6 +37,16 @@ pub trait Kind: Resource + Clone + Debug + DeserializeOwned + Send + 'static {
 
     /// The object's name.
     fn id(&self, names: &mut Names) -> Self::Id;
+
+    /// The fields of the object that decoding passed over, where that is noted.
+    fn passed_over(&self) -> &[String] {
+        &[]
+    }
+
+    /// Whether an object of this kind has, as far as it is known here, such a field.
+    fn has(_field: &str) -> bool {
+        true
+    }
 
     /// Checks the object; `None` for one that is none of ours.
     fn parse(self, names: &mut Names) -> (Option<Self::Model>, Vec<Problem>);
@@ -66,6 +78,14 @@ impl Kind for Service {
 
     fn id(&self, names: &mut Names) -> ServiceId {
         parse::service_id(&self.metadata, names)
+    }
+
+    fn passed_over(&self) -> &[String] {
+        self.passed_over.fields()
+    }
+
+    fn has(field: &str) -> bool {
+        unknown::is_known::<core::Service>(field)
     }
 
     fn parse(self, names: &mut Names) -> (Option<model::Service>, Vec<Problem>) {
@@ -115,6 +135,14 @@ impl Kind for EndpointSlice {
 
     fn id(&self, names: &mut Names) -> SliceId {
         parse::slice_id(&self.metadata, names)
+    }
+
+    fn passed_over(&self) -> &[String] {
+        self.passed_over.fields()
+    }
+
+    fn has(field: &str) -> bool {
+        unknown::is_known::<discovery::EndpointSlice>(field)
     }
 
     fn parse(self, names: &mut Names) -> (Option<model::EndpointSlice>, Vec<Problem>) {

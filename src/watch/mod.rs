@@ -11,14 +11,17 @@ mod kinds;
 mod lenient;
 mod manifests;
 mod names;
+mod newer;
 pub mod objects;
 pub mod parse;
+mod passed_over;
+mod path;
 mod retry;
 mod stream;
 mod unknown;
 
 pub use client::{ClientError, client};
-pub use event::{Change, Event};
+pub use event::{Change, Event, Finding};
 pub use manifests::{ManifestError, read as read_manifests};
 pub use names::Names;
 pub use parse::{ObjectName, Problem};

@@ -9,9 +9,10 @@ use tracing::{debug, info, warn};
 
 use super::absence::{Absence, Refusal};
 use super::attempts::{Attempts, Before};
-use super::event::{Change, Event};
+use super::event::{Change, Event, Finding};
 use super::kinds::{Kind, applied};
 use super::names::Names;
+use super::newer::Newer;
 use super::objects::{ClusterProperty, EndpointSlice, Neighbour, Node, Service, ServiceImport};
 use super::parse::Problem;
 use super::retry::{Retry, spread, status};
@@ -28,13 +29,13 @@ const LOOK: Duration = Duration::from_mins(1);
 /// Problems of one object that get a line in the log; the others are only counted.
 const LOGGED: usize = 3;
 
-/// Watches Services, `ServiceImports`, `EndpointSlices`, the Node called `node`, the Nodes that all agents shall know, and the property
-/// that holds the cluster's id, and hands every change to `events` and every part of an object
-/// that has to be left out to `problems`.
+/// Watches Services, `ServiceImports`, `EndpointSlices`, the Node called `node`, those Nodes that all
+/// agents shall know and the property that holds the cluster's id, and hands every change to
+/// `events` and what is odd about an object to `findings`.
 ///
 /// Never returns: whatever the API server does, it is asked again.
-pub async fn run(client: Client, node: &str, events: impl Fn(Event), problems: impl Fn(&Problem)) {
-    run_looking(client, node, LOOK, events, problems).await;
+pub async fn run(client: Client, node: &str, events: impl Fn(Event), findings: impl Fn(Finding)) {
+    run_looking(client, node, LOOK, events, findings).await;
 }
 
 /// The same with another time between looks for a kind that is not there.
@@ -43,11 +44,11 @@ async fn run_looking(
     node: &str,
     look: Duration,
     events: impl Fn(Event),
-    problems: impl Fn(&Problem),
+    findings: impl Fn(Finding),
 ) {
     let sink = Sink {
         events,
-        problems,
+        findings,
         look,
     };
     // Each on the heap: together they are too large to be moved about.
@@ -65,9 +66,9 @@ async fn run_looking(
 }
 
 /// Where the findings go.
-struct Sink<E, P> {
+struct Sink<E, F> {
     events: E,
-    problems: P,
+    findings: F,
     look: Duration,
 }
 
@@ -86,6 +87,7 @@ struct Progress {
     retry: Retry,
     listing: Listing,
     absence: Absence,
+    newer: Newer,
 }
 
 /// Why a watch is over.
@@ -99,13 +101,14 @@ enum End {
 async fn watch<K: Kind>(
     client: &Client,
     node: &str,
-    sink: &Sink<impl Fn(Event), impl Fn(&Problem)>,
+    sink: &Sink<impl Fn(Event), impl Fn(Finding)>,
 ) {
     let mut progress = Progress {
         names: Names::default(),
         retry: Retry::default(),
         listing: Listing::Streamed,
         absence: Absence::default(),
+        newer: Newer::default(),
     };
     loop {
         let mut refusal = Refusal::NotServed;
@@ -151,7 +154,7 @@ async fn attend<K: Kind>(
     api: &Api<K>,
     node: &str,
     progress: &mut Progress,
-    sink: &Sink<impl Fn(Event), impl Fn(&Problem)>,
+    sink: &Sink<impl Fn(Event), impl Fn(Finding)>,
 ) -> Refusal {
     loop {
         let selection = K::selection(node).timeout(WATCH_SECONDS);
@@ -171,7 +174,7 @@ async fn follow<K: Kind>(
     api: &Api<K>,
     config: watcher::Config,
     progress: &mut Progress,
-    sink: &Sink<impl Fn(Event), impl Fn(&Problem)>,
+    sink: &Sink<impl Fn(Event), impl Fn(Finding)>,
 ) -> End {
     let kind = K::NAME;
     let listing = progress.listing;
@@ -241,8 +244,9 @@ async fn follow<K: Kind>(
             }
             watcher::Event::Delete(object) => Change::Delete(object.id(&mut progress.names)),
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+                tell_unknown(&object, &mut progress.newer, &sink.findings);
                 let (event, problems) = applied(object, &mut progress.names);
-                report(&problems, &sink.problems);
+                report(&problems, &sink.findings);
                 (sink.events)(event);
                 continue;
             }
@@ -252,9 +256,20 @@ async fn follow<K: Kind>(
     End::Anew(listing)
 }
 
-fn report(problems: &[Problem], sink: impl Fn(&Problem)) {
+/// Each field that is not known gets one line for all objects that have it, and each object counts.
+fn tell_unknown<K: Kind>(object: &K, newer: &mut Newer, sink: impl Fn(Finding)) {
+    let unknown = newer.look(object);
+    for _ in 0..unknown.fields {
+        sink(Finding::Unknown(K::NAME));
+    }
+    for field in unknown.news {
+        info!("{field}");
+    }
+}
+
+fn report(problems: &[Problem], sink: impl Fn(Finding)) {
     for (index, problem) in problems.iter().enumerate() {
-        sink(problem);
+        sink(Finding::Problem(problem));
         if index < LOGGED {
             warn!("{problem}");
         }

@@ -1,7 +1,5 @@
-//! Fields of manifests that Kubernetes does not have, which are mostly misspelt.
-//!
-//! Only of manifests: an API server drops what it does not know before anybody sees it, and one
-//! newer than Spillway has more fields than it.
+//! Fields that Kubernetes, as far as it is known here, does not have: in manifests they are mostly
+//! misspelt. Those of objects from an API server are looked at by `newer`.
 
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -9,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::parse::{ObjectName, Problem};
+use super::path;
 
 /// The fields of a Service that there are not.
 pub fn of_service(object: &Value) -> Vec<Problem> {
@@ -27,7 +26,7 @@ fn of<K: DeserializeOwned>(kind: &'static str, object: &Value) -> Vec<Problem> {
     };
     let mut fields = Vec::new();
     // What does not even decode, others complain of.
-    let _ = serde_ignored::deserialize::<_, _, K>(object, |path| fields.push(plain(&path)));
+    let _ = serde_ignored::deserialize::<_, _, K>(object, |path| fields.push(path::plain(&path)));
     fields
         .into_iter()
         .map(|field| Problem {
@@ -44,21 +43,12 @@ fn of<K: DeserializeOwned>(kind: &'static str, object: &Value) -> Vec<Problem> {
         .collect()
 }
 
-/// A path as people write it: `spec.ports[0].prot`.
-fn plain(path: &serde_ignored::Path<'_>) -> String {
-    use serde_ignored::Path;
-    match path {
-        Path::Root => String::new(),
-        Path::Seq { parent, index } => format!("{}[{index}]", plain(parent)),
-        Path::Map { parent, key } => {
-            let parent = plain(parent);
-            let dot = if parent.is_empty() { "" } else { "." };
-            format!("{parent}{dot}{key}")
-        }
-        Path::Some { parent }
-        | Path::NewtypeStruct { parent }
-        | Path::NewtypeVariant { parent } => plain(parent),
-    }
+/// Whether `K` has the field that `path::of_all` calls this. One that is in the wrong place for its
+/// type is not unknown.
+pub fn is_known<K: DeserializeOwned>(field: &str) -> bool {
+    let mut known = true;
+    let _ = serde_ignored::deserialize::<_, _, K>(path::sample(field), |_| known = false);
+    known
 }
 
 #[cfg(test)]

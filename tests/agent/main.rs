@@ -27,7 +27,7 @@ fn main() -> ExitCode {
             restart::what_another_program_changed_is_put_right_by_a_restart,
             restart::while_the_api_server_is_gone_the_last_state_serves,
             objects::bad_objects_are_named_and_counted_and_the_rest_works_on,
-            objects::an_unknown_field_is_no_problem,
+            objects::an_unknown_field_is_named_once_and_counted_and_no_problem,
             objects::cleanup_takes_out_what_is_ours_and_nothing_else,
             objects::strangers_in_the_kernel_are_left_alone,
             faults::a_refused_virtual_address_stops_no_other_service,

@@ -80,7 +80,7 @@ pub fn bad_objects_are_named_and_counted_and_the_rest_works_on() -> Result<()> {
         agent.wait_log(&format!("{kind} {said}"))?;
     }
     until("the problems are counted", || {
-        Ok(counted(agent)? == ["5", "2"])
+        Ok(counted(agent, "object_problems")? == ["5", "2"])
     })?;
 
     // `healthz` is asked over the node's own loopback, which nobody may take from it.
@@ -89,9 +89,9 @@ pub fn bad_objects_are_named_and_counted_and_the_rest_works_on() -> Result<()> {
     Ok(())
 }
 
-/// A field that the agent does not know is what an API server that is newer than it sends: no
-/// problem, and the object works.
-pub fn an_unknown_field_is_no_problem() -> Result<()> {
+/// A field that the agent does not know is what an API server that is newer than it sends: the
+/// object works, the log names the first that has it, and a metric counts them all.
+pub fn an_unknown_field_is_named_once_and_counted_and_no_problem() -> Result<()> {
     let bed = Bed::start()?;
     let web = bed.web(&bed.pods)?;
     let all: Vec<_> = bed.pods.iter().collect();
@@ -104,20 +104,36 @@ pub fn an_unknown_field_is_no_problem() -> Result<()> {
     until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all[1..])?;
 
     let agent = bed.agent()?;
-    let counted = counted(agent)?;
-    ensure!(counted == ["0", "0"], "problems: {counted:?}");
-    let named = |line: &&String| line.contains("default/web");
+    until("both fields are counted", || {
+        Ok(counted(agent, "unknown_fields")? == ["2", "0"])
+    })?;
+    let other = json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "other", "namespace": "default"},
+        "spec": {"clusterIP": "10.96.7.9", "colour": "red", "ports": [{"port": 80}]}});
+    bed.cluster()?.api().apply(other)?;
+    until("the field is counted in the other Service, too", || {
+        Ok(counted(agent, "unknown_fields")? == ["3", "0"])
+    })?;
+
+    let problems = counted(agent, "object_problems")?;
+    ensure!(problems == ["0", "0"], "problems: {problems:?}");
+    let named = |line: &&String| line.contains("does not know this field");
     let log = agent.log();
     let said: Vec<&String> = log.iter().filter(named).collect();
-    ensure!(said.is_empty(), "{said:?}");
+    ensure!(
+        said.len() == 2
+            && said[0].contains("Service default/web: spec.colour: ")
+            && said[1].contains("Service default/web: spec.shades: "),
+        "{said:?}"
+    );
     Ok(())
 }
 
-/// The problems counted with Services and with `EndpointSlices`.
-fn counted(agent: &Agent) -> Result<[String; 2]> {
+/// What one of our metrics counts of Services and of `EndpointSlices`.
+fn counted(agent: &Agent, metric: &str) -> Result<[String; 2]> {
     let metrics = agent.metrics()?;
     Ok(["Service", "EndpointSlice"].map(|kind| {
-        let name = format!("spillway_object_problems_total{{kind=\"{kind}\"}}");
+        let name = format!("spillway_{metric}_total{{kind=\"{kind}\"}}");
         metrics.get(&name).map_or("0".to_owned(), f64::to_string)
     }))
 }

@@ -12,6 +12,7 @@ use super::{Metrics, add};
 #[derive(Debug)]
 pub struct Own {
     problems: Family<ByKind, Counter>,
+    unknown_fields: Family<ByKind, Counter>,
     kernel_errors: Family<ByRoom, Counter>,
     ipvs_messages: Counter,
     services: Gauge,
@@ -39,6 +40,11 @@ impl Own {
                 registry,
                 "object_problems",
                 "Parts of Kubernetes objects that were left out because they are unusable",
+            ),
+            unknown_fields: add(
+                registry,
+                "unknown_fields",
+                "Fields of Kubernetes objects that Spillway does not know and passes over",
             ),
             kernel_errors: add(
                 registry,
@@ -71,6 +77,12 @@ impl Metrics {
     /// A part of an object of this kind was left out.
     pub fn problem(&self, kind: &'static str) {
         self.own.problems.get_or_create(&ByKind { kind }).inc();
+    }
+
+    /// An object of this kind has a field that nobody here knows.
+    pub fn unknown_field(&self, kind: &'static str) {
+        let counter = self.own.unknown_fields.get_or_create(&ByKind { kind });
+        counter.inc();
     }
 
     /// So many objects failed and wait to be tried again.

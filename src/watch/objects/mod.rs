@@ -1,5 +1,5 @@
 //! Kubernetes objects with only the fields that Spillway uses; all others are skipped while
-//! decoding, so that they never take memory.
+//! decoding, so that they never take memory. Of Services and `EndpointSlices` their names are noted.
 
 mod external;
 mod metadata;
@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::lenient::{Field, FromValue, from_map};
+use super::passed_over::{PassedOver, note_passed_over};
 use crate::model::{Family, Protocol, TrafficPolicy};
 pub use external::{Addressed, Ingress, IpMode, LoadBalancer, NodeStatus, ServiceStatus};
 use metadata::metadata;
@@ -42,7 +43,7 @@ pub const ZONE: &str = "topology.kubernetes.io/zone";
 /// A Service.
 #[derive(Clone, Debug, Default, Deserialize, kube::Resource)]
 #[resource(inherit = "core::Service")]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Service {
     /// Names, labels and annotations.
     #[serde(deserialize_with = "metadata")]
@@ -51,6 +52,9 @@ pub struct Service {
     pub spec: Field<ServiceSpec>,
     /// What its load balancer has made of it.
     pub status: Field<ServiceStatus>,
+    /// The other fields that it has.
+    #[serde(skip)]
+    pub passed_over: PassedOver,
 }
 
 /// `Service.spec`.
@@ -139,7 +143,7 @@ pub struct ClientIpConfig {
 /// An `EndpointSlice`.
 #[derive(Clone, Debug, Default, Deserialize, kube::Resource)]
 #[resource(inherit = "discovery::EndpointSlice")]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase", remote = "Self")]
 pub struct EndpointSlice {
     /// Names, labels and annotations.
     #[serde(deserialize_with = "metadata")]
@@ -150,6 +154,9 @@ pub struct EndpointSlice {
     pub ports: Field<Vec<Field<SlicePort>>>,
     /// Its endpoints.
     pub endpoints: Field<Vec<Field<Endpoint>>>,
+    /// The other fields that it has.
+    #[serde(skip)]
+    pub passed_over: PassedOver,
 }
 
 /// `EndpointSlice.addressType`.
@@ -258,6 +265,8 @@ pub struct Taint {
     /// Its name.
     pub key: Field<String>,
 }
+
+note_passed_over!(Service, EndpointSlice);
 
 from_map!(
     ServiceSpec,

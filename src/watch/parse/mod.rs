@@ -51,6 +51,17 @@ pub struct ObjectName {
     pub uid: String,
 }
 
+impl From<&ObjectMeta> for ObjectName {
+    fn from(metadata: &ObjectMeta) -> Self {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Self {
+            namespace: text(&metadata.namespace),
+            name: text(&metadata.name),
+            uid: text(&metadata.uid),
+        }
+    }
+}
+
 impl Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.namespace.is_empty() {
@@ -90,11 +101,7 @@ impl<'a> Report<'a> {
     fn add(&mut self, field: impl Display, wrong: impl Display, remedy: &'static str) {
         self.problems.push(Problem {
             kind: self.kind,
-            object: ObjectName {
-                namespace: self.object.namespace.clone().unwrap_or_default(),
-                name: self.object.name.clone().unwrap_or_default(),
-                uid: self.object.uid.clone().unwrap_or_default(),
-            },
+            object: self.object.into(),
             field: field.to_string(),
             wrong: wrong.to_string(),
             remedy,

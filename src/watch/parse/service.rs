@@ -36,6 +36,7 @@ pub fn service(object: objects::Service, names: &mut Names) -> (Option<Service>,
         metadata,
         spec,
         status,
+        passed_over: _,
     } = object;
     let mut report = Report::new("Service", &metadata);
     let service = read(&metadata, spec, status, names, &mut report);

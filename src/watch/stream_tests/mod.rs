@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Watching {
     events: UnboundedReceiver<Event>,
     problems: Arc<Mutex<Vec<Problem>>>,
+    unknown: Arc<Mutex<Vec<&'static str>>>,
     task: JoinHandle<()>,
 }
 
@@ -45,15 +46,20 @@ impl Watching {
     fn by(client: Client, look: Duration) -> Self {
         let (sender, events) = unbounded_channel();
         let problems = Arc::<Mutex<Vec<Problem>>>::default();
-        let sink = Arc::clone(&problems);
+        let unknown = Arc::<Mutex<Vec<&'static str>>>::default();
+        let sinks = (Arc::clone(&problems), Arc::clone(&unknown));
         let task = tokio::spawn(async move {
             let events = |event| drop(sender.send(event));
-            let problems = |problem: &Problem| sink.lock().unwrap().push(problem.clone());
-            run_looking(client, "east-1", look, events, problems).await;
+            let findings = |finding: Finding| match finding {
+                Finding::Problem(problem) => sinks.0.lock().unwrap().push(problem.clone()),
+                Finding::Unknown(kind) => sinks.1.lock().unwrap().push(kind),
+            };
+            run_looking(client, "east-1", look, events, findings).await;
         });
         Self {
             events,
             problems,
+            unknown,
             task,
         }
     }

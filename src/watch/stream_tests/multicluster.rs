@@ -141,10 +141,10 @@ async fn where_the_new_version_is_not_served_the_old_one_is() {
     let task = tokio::spawn(async move {
         run(client, "east-1", |event| drop(sender.send(event)), |_| {}).await;
     });
-    let problems = Arc::default();
     let mut watching = Watching {
         events,
-        problems,
+        problems: Arc::default(),
+        unknown: Arc::default(),
         task,
     };
     watching.until(applies_import).await;

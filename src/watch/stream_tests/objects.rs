@@ -160,10 +160,10 @@ async fn the_cluster_role_of_the_manifests_is_enough() {
     let task = tokio::spawn(async move {
         run(client, "east-1", |event| drop(sender.send(event)), |_| {}).await;
     });
-    let problems = Arc::default();
     Watching {
         events,
-        problems,
+        problems: Arc::default(),
+        unknown: Arc::default(),
         task,
     }
     .listed()
@@ -217,17 +217,19 @@ async fn one_malformed_object_costs_nothing_but_itself() {
         worse["spec"] = json!(["nothing"]);
         let mut wrong = slice("wrong");
         wrong["endpoints"][0]["addresses"] = json!(["10.1.0"]);
-        // No problem: API servers that are newer than the agent have fields that it does not know.
-        let mut newer = service("newer", "10.96.0.3");
-        newer["spec"]["colour"] = json!({"front": "blue"});
-        newer["spec"]["ports"][0]["shade"] = json!(["dark"]);
-        api.apply_all([odd, worse, wrong, newer, slice("web-1")])
-            .unwrap();
+        api.apply_all([
+            odd,
+            worse,
+            wrong,
+            service("web", "10.96.0.3"),
+            slice("web-1"),
+        ])
+        .unwrap();
         let mut watching = Watching::start(&server).await;
         let events = watching.listed().await;
         assert_eq!(
             applied_services(&events),
-            ["newer".to_owned(), "odd".to_owned()].into()
+            ["odd".to_owned(), "web".to_owned()].into()
         );
         let problems: BTreeSet<_> = watching
             .problems
@@ -256,5 +258,34 @@ async fn one_malformed_object_costs_nothing_but_itself() {
             ]
             .into()
         );
+    }
+}
+
+#[tokio::test]
+async fn an_object_with_unknown_fields_is_no_problem_and_they_are_counted() {
+    for watch_list in [true, false] {
+        let config = Config {
+            watch_list,
+            ..Config::default()
+        };
+        let server = Server::bind("127.0.0.1:0", config).unwrap();
+        let api = server.handle();
+        let mut newer = service("newer", "10.96.0.1");
+        newer["spec"]["colour"] = json!({"front": "blue"});
+        newer["spec"]["ports"][0]["shade"] = json!(["dark"]);
+        let mut weighted = slice("web-1");
+        weighted["endpoints"][0]["weight"] = json!(7);
+        api.apply_all([newer, weighted, service("web", "10.96.0.2")])
+            .unwrap();
+        let mut watching = Watching::start(&server).await;
+        let events = watching.listed().await;
+        assert_eq!(
+            applied_services(&events),
+            ["newer".to_owned(), "web".to_owned()].into()
+        );
+        let mut unknown = watching.unknown.lock().unwrap().clone();
+        unknown.sort_unstable();
+        assert_eq!(unknown, ["EndpointSlice", "Service", "Service"]);
+        assert_eq!(*watching.problems.lock().unwrap(), []);
     }
 }
