@@ -139,6 +139,9 @@ impl Server {
         self.weigh(at);
         self.lower(at);
         self.remember(before.into_values(), at.now);
+        // Budgets may be made of it before the first tick.
+        let load = self.load();
+        self.demand.connections = self.demand.connections.max(load);
 
         for (real, endpoint) in plan.reals.iter_mut().zip(&self.endpoints) {
             real.weight = endpoint.weight();
@@ -175,6 +178,11 @@ impl Server {
             let part = budgets.of.get(&endpoint.address).copied();
             endpoint.share(part, round(seed, endpoint.address), since);
         }
+    }
+
+    fn load(&self) -> f64 {
+        let loads = self.loads().map(|(_, load)| f64::from(load));
+        loads.sum()
     }
 
     /// What each endpoint has.

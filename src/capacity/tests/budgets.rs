@@ -153,3 +153,28 @@ fn many_nodes_with_a_small_part_each_do_not_round_up_to_more_than_there_is() {
         .sum();
     assert!((25..=55).contains(&together), "{together} instead of 40");
 }
+
+#[test]
+fn an_agent_that_starts_anew_wants_what_it_has_before_its_first_tick() {
+    let mut world = tcp(&[1, 1], 100);
+    let near = address(0, 0);
+    world.open(60, LONG, Duration::ZERO);
+    let has = world.counts();
+    world.controller = Controller::new(Pace::default());
+    world.arrange(&has);
+    // Who is said to want nothing gets a budget that makes its own connections look like far too
+    // many for all pods together, and every threshold is lifted to hold them.
+    let demand = world.controller.demand(&world.key).expect("a capacity");
+    assert!(
+        (demand.connections - 60.0).abs() < f64::EPSILON,
+        "{demand:?}"
+    );
+    world.controller.share(
+        &world.key,
+        &budgets(&[(near, demand.connections)]),
+        world.now,
+        world.now,
+    );
+    world.tick();
+    assert!((world.standing().lift - 1.0).abs() < f64::EPSILON);
+}
