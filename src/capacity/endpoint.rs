@@ -14,8 +14,9 @@ use crate::model::{Capacity, Level};
 use crate::plan::{Limits, RealServer};
 
 /// How far connections may get beyond a budget, as a part of it: all the head-room there is. The
-/// budgets of all nodes together are an endpoint's capacity.
-pub const CEILING: f64 = 1.05;
+/// budgets of all nodes together are an endpoint's capacity. Of the tenth that it may be over, most is
+/// left for what the rounding of many small budgets adds up to.
+pub const CEILING: f64 = 1.03;
 
 /// How slowly a part of the capacity rises and falls that the nodes agreed on: time constants.
 const RISE: Duration = Duration::from_secs(6);

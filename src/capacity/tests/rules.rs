@@ -106,8 +106,8 @@ fn the_kernel_has_no_hysteresis_of_its_own() {
 }
 
 #[test]
-fn the_head_room_is_a_twentieth_to_the_nearest_connection() {
-    for (capacity, ceiling) in [(1, 1), (9, 9), (10, 11), (29, 30), (31, 33), (100, 105)] {
+fn the_head_room_is_three_in_a_hundred_to_the_nearest_connection() {
+    for (capacity, ceiling) in [(1, 1), (16, 16), (17, 18), (49, 50), (51, 53), (100, 103)] {
         let plan = ladder(Protocol::Tcp, &[1, 1], connections(capacity));
         let world = World::cold(Controller::new(Pace::default()), key(Protocol::Tcp), plan);
         assert_eq!(world.limits(address(0, 0)).upper, ceiling);
