@@ -65,7 +65,7 @@ impl Fleet {
                     zone: Arc::from(format!("{cluster}-zone-{zone}")),
                     cluster,
                 };
-                Node::new(place, rhythm, &backends)
+                Node::new(place, rhythm, scenario.edits, &backends)
             })
             .collect();
         let pods = place_pods(&scenario, &nodes, &mut rng);

@@ -4,12 +4,14 @@
 mod engine;
 mod exchange;
 mod fleet;
+#[path = "../../tests/ipvs/mod.rs"]
 mod kernel;
 mod measure;
 mod node;
 mod picture;
 mod report;
 mod scenario;
+mod validate;
 mod world;
 
 use std::fs;
@@ -21,6 +23,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 
 use fleet::Fleet;
+use kernel::Edits;
 use scenario::{Name, Scenario};
 
 /// Simulates a fleet of nodes and checks what comes out.
@@ -95,6 +98,9 @@ struct Other {
     /// Seconds between two ticks of the control loop.
     #[arg(long)]
     tick: Option<f64>,
+    /// What kernels do with the overload flag when thresholds are edited.
+    #[arg(long, value_enum)]
+    edits: Option<Edits>,
 }
 
 impl Other {
@@ -121,13 +127,14 @@ impl Other {
         set(&mut scenario.restarts, self.restarts);
         set(&mut scenario.dead_zone_at, self.dead_zone_at);
         set(&mut scenario.tick, self.tick);
+        set(&mut scenario.edits, self.edits);
     }
 }
 
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
     if options.validate {
-        kernel::validate()?;
+        validate::validate()?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut scenario = Scenario::of(options.scenario);

@@ -8,7 +8,7 @@ use spillway::capacity::{Adjustment, Budgets, Controller, Count, Key, Pace, Rank
 use spillway::model::{EndpointSlice, Family, Level, Protocol, ServicePortId, SetId};
 use spillway::plan::{Here, Limits, VirtualServer, plan};
 
-use super::kernel::{Server, Slot, Way};
+use super::kernel::{Edits, Server, Slot, Way};
 use super::world::{Backend, Place, PodId, address, pod_at};
 
 /// A node with its agent.
@@ -37,7 +37,7 @@ pub struct Seat {
 }
 
 impl Seat {
-    fn new(backend: &Backend) -> Self {
+    fn new(backend: &Backend, edits: Edits) -> Self {
         let id = &backend.service.id;
         Self {
             key: Key {
@@ -48,7 +48,7 @@ impl Seat {
                 }),
                 family: Family::V4,
             },
-            kernel: Server::new(Way::ShortestExpectedDelay),
+            kernel: Server::new(Way::ShortestExpectedDelay, edits),
             slots: Vec::new(),
             levels: Vec::new(),
             rate: 0.0,
@@ -146,7 +146,7 @@ impl Seat {
 }
 
 impl Node {
-    pub fn new(place: Place, rhythm: Pace, backends: &[Backend]) -> Self {
+    pub fn new(place: Place, rhythm: Pace, edits: Edits, backends: &[Backend]) -> Self {
         let here = Here {
             node: place.node.clone(),
             zone: Some(place.zone.clone()),
@@ -160,7 +160,10 @@ impl Node {
             here,
             pace: rhythm,
             peers: NonZeroU32::MIN,
-            seats: backends.iter().map(Seat::new).collect(),
+            seats: backends
+                .iter()
+                .map(|backend| Seat::new(backend, edits))
+                .collect(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use clap::ValueEnum;
 
+use super::kernel::Edits;
+
 /// A scenario's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Name {
@@ -66,6 +68,8 @@ pub struct Scenario {
     pub detect: f64,
     /// Between two ticks of the control loop, in seconds.
     pub tick: f64,
+    /// What kernels do at an edit.
+    pub edits: Edits,
     pub bounds: Bounds,
 }
 
@@ -109,6 +113,7 @@ impl Scenario {
             dead_zone_at: 0.0,
             detect: 4.0,
             tick: 0.5,
+            edits: Edits::default(),
             bounds: Bounds {
                 steady: 1.1,
                 over: 10.0,

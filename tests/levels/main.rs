@@ -8,7 +8,11 @@ mod bed;
 mod change;
 mod endpoints;
 mod fleet;
+#[path = "../ipvs/mod.rs"]
+#[allow(dead_code, reason = "the fleet simulator uses the rest")]
+mod ipvs;
 mod kernel;
+mod model;
 mod order;
 mod own;
 mod remote;
@@ -51,6 +55,11 @@ fn main() -> ExitCode {
             told::why_says_whose_word_it_is,
             told::metrics_count_what_went_where,
             told::an_event_tells_of_a_spill_and_of_its_end_and_counts,
+            model::what_was_measured_is_so_on_this_kernel_and_in_the_model,
+            model::what_expires_is_forgotten_as_in_the_model,
+            model::a_ladder_with_thresholds_fills_as_in_the_model,
+            model::least_connections_are_found_as_in_the_model,
+            model::turns_go_around_as_in_the_model,
             kernel::no_scheduler_can_stall_the_kernel,
             kernel::a_thousand_endpoints_cost_a_packet_no_time,
             rise::load_rises_threefold_and_falls_back,

@@ -1,16 +1,31 @@
-//! What the kernel's IPVS does with the connections of one virtual server, counter by counter.
+//! What the kernel's IPVS does with the connections of one virtual server, counter by counter: the
+//! model that the fleet simulator stands on, and the traces by which it is held against a real kernel.
 //!
 //! The rules are those of sections 3.1 and 3.2 of the notes on routing levels, as they were read in
-//! and measured on a Linux 6.1 kernel; `validate` replays the measurements.
+//! and measured on Linux 6.1 kernels. Both `cargo bench --bench fleet -- --validate` and the lab's
+//! `levels::model` replay [`trace`]s, so both include this folder.
 
 mod schedule;
-mod validate;
+pub mod trace;
+pub mod traces;
 
+use clap::ValueEnum;
 use spillway::plan::Limits;
 
 use schedule::Cursor;
 pub use schedule::Way;
-pub use validate::validate;
+
+/// What an edit of thresholds does to the overload flag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Edits {
+    /// Raising the upper one, or lifting it, clears the flag even of one that is still over; lowering
+    /// it does not set the flag.
+    #[default]
+    Raise,
+    /// Kernels of 2026, and older ones that the change was carried back to
+    /// (`ip_vs_dest_update_overload`): they compare the counts with the new thresholds.
+    Compare,
+}
 
 /// A destination's place in its virtual server. It stays the destination's own for as long as a
 /// connection refers to it, even while the destination is deleted.
@@ -49,27 +64,38 @@ impl Dest {
         !self.overloaded && self.weight > 0
     }
 
-    /// New words of an add or an edit. Raising the threshold, or lifting it, clears the flag even
-    /// of one that is still over; lowering it does not set the flag.
-    fn update(&mut self, weight: u32, limits: Limits) {
-        if limits.upper == 0 || limits.upper > self.limits.upper {
-            self.overloaded = false;
-        }
+    /// New words of an add or an edit.
+    fn update(&mut self, weight: u32, limits: Limits, edits: Edits) {
+        let before = std::mem::replace(&mut self.limits, limits);
         self.weight = weight;
-        self.limits = limits;
+        match edits {
+            Edits::Raise if limits.upper == 0 || limits.upper > before.upper => {
+                self.overloaded = false;
+            }
+            Edits::Compare if limits != before => {
+                self.meet();
+                self.unbound();
+            }
+            Edits::Raise | Edits::Compare => {}
+        }
     }
 
-    /// One connection more. The only place where the flag is set.
-    fn bind(&mut self) {
-        self.inactive += 1;
-        self.connections += 1;
+    /// Sets the flag at the upper threshold.
+    fn meet(&mut self) {
         let upper = self.limits.upper;
         if upper != 0 && self.total() >= upper {
             self.overloaded = true;
         }
     }
 
-    /// After one connection less: the only place, beside an edit, where the flag is cleared.
+    /// One connection more.
+    fn bind(&mut self) {
+        self.inactive += 1;
+        self.connections += 1;
+        self.meet();
+    }
+
+    /// Clears the flag below the lower threshold: after one connection less.
     fn unbound(&mut self) {
         let Limits { upper, lower } = self.limits;
         let below = match (upper, lower) {
@@ -87,6 +113,7 @@ impl Dest {
 #[derive(Debug)]
 pub struct Server {
     way: Way,
+    edits: Edits,
     dests: Vec<Dest>,
     /// The slots in the order in which schedulers walk them.
     list: Vec<Slot>,
@@ -97,9 +124,10 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(way: Way) -> Self {
+    pub fn new(way: Way, edits: Edits) -> Self {
         Self {
             way,
+            edits,
             dests: Vec::new(),
             list: Vec::new(),
             trash: Vec::new(),
@@ -114,6 +142,11 @@ impl Server {
             self.cursor = Cursor::default();
             self.weights_changed();
         }
+    }
+
+    /// Destinations that the last pick looked at: how long the kernel held its lock.
+    pub fn looked_at(&self) -> u64 {
+        self.cursor.looked_at
     }
 
     pub fn dest(&self, slot: Slot) -> &Dest {
@@ -136,8 +169,9 @@ impl Server {
             Some(place) => self.trash.swap_remove(place),
             None => self.make(key),
         };
+        let edits = self.edits;
         let dest = &mut self.dests[slot as usize];
-        dest.update(weight, limits);
+        dest.update(weight, limits, edits);
         dest.listed = true;
         self.list.insert(0, slot);
         self.cursor.added();
@@ -168,7 +202,7 @@ impl Server {
     }
 
     pub fn edit(&mut self, slot: Slot, weight: u32, limits: Limits) {
-        self.dests[slot as usize].update(weight, limits);
+        self.dests[slot as usize].update(weight, limits, self.edits);
         self.weights_changed();
     }
 
