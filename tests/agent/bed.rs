@@ -1,8 +1,8 @@
 //! A cluster of three nodes with a pod on each, and an agent where the traffic comes in.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use lab::traffic::{Protocol, Spread};
 use lab::world::objects::{Port, Service};
 use lab::world::{Agent, Cluster, ECHO_PORT, Node, Pod, Topology, World};
@@ -64,15 +64,9 @@ impl Bed {
     }
 }
 
-/// Asks again until an answer is as wanted. Every question takes its time, so this does not spin.
-pub fn until(what: &str, mut wanted: impl FnMut() -> Result<bool>) -> Result<()> {
-    let begin = Instant::now();
-    while !wanted()? {
-        if begin.elapsed() > PATIENCE {
-            bail!("{what}: not so after {PATIENCE:?}");
-        }
-    }
-    Ok(())
+/// [`lab::until`], for as long as anything may take here.
+pub fn until(what: &str, so: impl FnMut() -> Result<bool>) -> Result<()> {
+    lab::until(what, PATIENCE, so)
 }
 
 /// Asks with a few connections until they are answered by these pods and no others.

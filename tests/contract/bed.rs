@@ -2,9 +2,9 @@
 //! addresses of a load balancer that sends to that node.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use lab::traffic::{Failure, Protocol, Spread};
 use lab::world::objects::{Port, Service};
 use lab::world::{Agent, Cluster, ECHO_PORT, Node, Place, Pod, Topology, World};
@@ -87,16 +87,9 @@ impl Bed {
     }
 }
 
-/// Asks again until it is so. Every question takes its time, so this does not spin.
-pub fn until(what: &str, mut so: impl FnMut() -> Result<bool>) -> Result<()> {
-    let begin = Instant::now();
-    while !so()? {
-        ensure!(
-            begin.elapsed() < PATIENCE,
-            "{what}: not so after {PATIENCE:?}"
-        );
-    }
-    Ok(())
+/// [`lab::until`], for as long as anything may take here.
+pub fn until(what: &str, so: impl FnMut() -> Result<bool>) -> Result<()> {
+    lab::until(what, PATIENCE, so)
 }
 
 /// Asks until all of these pods answer, and no others.

@@ -1,7 +1,7 @@
 //! A client on one node, and pods at every distance from it, in two clusters.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::traffic::{Held, Protocol};
@@ -209,16 +209,9 @@ impl Bed {
     }
 }
 
-/// Asks again until it is so. Every question takes its time, so this does not spin.
-pub fn until(what: &str, mut so: impl FnMut() -> Result<bool>) -> Result<()> {
-    let begin = Instant::now();
-    while !so()? {
-        ensure!(
-            begin.elapsed() < PATIENCE,
-            "{what}: not so after {PATIENCE:?}"
-        );
-    }
-    Ok(())
+/// [`lab::until`], for as long as anything may take here.
+pub fn until(what: &str, so: impl FnMut() -> Result<bool>) -> Result<()> {
+    lab::until(what, PATIENCE, so)
 }
 
 /// Whether a destination may get new connections.

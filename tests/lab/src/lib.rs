@@ -5,5 +5,8 @@
 
 pub mod demo;
 pub mod harness;
+mod patience;
 pub mod traffic;
 pub mod world;
+
+pub use patience::until;
