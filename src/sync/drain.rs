@@ -92,8 +92,7 @@ impl Drain {
         for server in known.servers.iter().filter(|server| server.is_draining()) {
             let key = server.key();
             for entry in platform.destinations(&key)? {
-                let idle = entry.active == 0 && entry.inactive == 0;
-                let real = leaving(server, &entry).filter(|real| idle || late(real));
+                let real = leaving(server, &entry).filter(|real| entry.is_idle() || late(real));
                 finished.extend(real.map(|real| {
                     (
                         Command::DelDestination(key, real.ip, real.port.get()),

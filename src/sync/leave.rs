@@ -82,8 +82,7 @@ fn with_the_busy(
     let is_busy = |real: &&KnownReal| {
         let mut entries = counted.iter();
         entries.any(|it| {
-            (it.destination.ip, it.destination.port) == (real.ip, real.port.get())
-                && (it.active > 0 || it.inactive > 0)
+            (it.destination.ip, it.destination.port) == (real.ip, real.port.get()) && !it.is_idle()
         })
     };
     let (busy, idle): (Vec<&KnownReal>, Vec<&KnownReal>) = server.reals.iter().partition(is_busy);

@@ -103,6 +103,13 @@ pub struct DestinationEntry {
     pub stats: Stats,
 }
 
+impl DestinationEntry {
+    /// Whether the kernel knows of no connection to it, not even one that is over.
+    pub fn is_idle(&self) -> bool {
+        self.active == 0 && self.inactive == 0
+    }
+}
+
 impl DestinationAttributes {
     /// What identifies a destination within its service.
     pub(super) fn key(ip: IpAddr, port: u16) -> Self {
