@@ -3,6 +3,7 @@
 mod budgets;
 mod callback;
 mod kernel;
+mod newcomers;
 mod property;
 mod rules;
 mod sets;

@@ -136,7 +136,19 @@ fn kubeconfig(url: &str, token: Option<&str>) -> std::path::PathBuf {
 }
 
 fn server() -> (Server, Handle) {
-    let server = Server::bind("127.0.0.1:0", Config::default()).unwrap();
+    started(Config::default())
+}
+
+/// One that streams lists, or one that does not.
+fn streaming(watch_list: bool) -> (Server, Handle) {
+    started(Config {
+        watch_list,
+        ..Config::default()
+    })
+}
+
+fn started(config: Config) -> (Server, Handle) {
+    let server = Server::bind("127.0.0.1:0", config).unwrap();
     let api = server.handle();
     (server, api)
 }

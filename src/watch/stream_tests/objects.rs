@@ -205,12 +205,7 @@ async fn a_service_that_becomes_someone_elses_is_deleted_and_may_come_back() {
 #[tokio::test]
 async fn one_malformed_object_costs_nothing_but_itself() {
     for watch_list in [true, false] {
-        let config = Config {
-            watch_list,
-            ..Config::default()
-        };
-        let server = Server::bind("127.0.0.1:0", config).unwrap();
-        let api = server.handle();
+        let (server, api) = streaming(watch_list);
         let mut odd = service("odd", "10.96.0.1");
         odd["spec"]["ports"] = json!({"port": 80});
         let mut worse = service("worse", "10.96.0.2");
@@ -264,12 +259,7 @@ async fn one_malformed_object_costs_nothing_but_itself() {
 #[tokio::test]
 async fn an_object_with_unknown_fields_is_no_problem_and_they_are_counted() {
     for watch_list in [true, false] {
-        let config = Config {
-            watch_list,
-            ..Config::default()
-        };
-        let server = Server::bind("127.0.0.1:0", config).unwrap();
-        let api = server.handle();
+        let (server, api) = streaming(watch_list);
         let mut newer = service("newer", "10.96.0.1");
         newer["spec"]["colour"] = json!({"front": "blue"});
         newer["spec"]["ports"][0]["shade"] = json!(["dark"]);

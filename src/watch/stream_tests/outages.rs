@@ -8,12 +8,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_server_that_does_not_stream_lists_is_asked_for_pages() {
-    let config = Config {
-        watch_list: false,
-        ..Config::default()
-    };
-    let server = Server::bind("127.0.0.1:0", config).unwrap();
-    let api = server.handle();
+    let (server, api) = streaming(false);
     let name = |number| format!("web-{number}");
     api.apply_all((0..600).map(|number| service(&name(number), "10.96.0.1")))
         .unwrap();
