@@ -62,16 +62,21 @@ pub fn server(
                 commands.push(Command::DelDestination(key, real.ip, real.port.get()));
             }
             Protocol::Tcp => {
-                let drained = KnownReal { weight: 0, ..real };
-                if !real.is_draining() {
-                    commands.push(Command::SetDestination(key, destination(&drained)));
-                }
-                reals.push(drained);
+                reals.push(drained(key, real, commands));
             }
         }
     }
 
     KnownServer { service, reals }
+}
+
+/// Appends the command after which a real server only finishes the connections that it has.
+pub fn drained(key: ServiceKey, real: KnownReal, commands: &mut Vec<Command>) -> KnownReal {
+    let drained = KnownReal { weight: 0, ..real };
+    if !real.is_draining() {
+        commands.push(Command::SetDestination(key, destination(&drained)));
+    }
+    drained
 }
 
 fn target(real: &RealServer) -> KnownReal {

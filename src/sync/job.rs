@@ -30,21 +30,17 @@ pub struct Job {
 impl<P: Platform> Syncer<P> {
     /// The service ports of a Service that are wanted or known, with what is wanted of each.
     pub(super) fn jobs(&self, service: &ServiceId, plan: ServicePlan) -> Vec<Job> {
-        let job = |id, wanted| Job {
-            id,
-            wanted,
-            next: Vec::new(),
-            failed: false,
-            incomplete: false,
-        };
         let gone: Vec<Job> = self
             .ports_of(service)
             .filter(|id| !plan.contains_key(id))
-            .map(|id| job(id.clone(), PortPlan::default()))
+            .map(|id| Job::over(id.clone()))
             .collect();
-        gone.into_iter()
-            .chain(plan.into_iter().map(|(id, wanted)| job(id, wanted)))
-            .collect()
+        let wanted = plan.into_iter();
+        let wanted = wanted.map(|(id, wanted)| Job {
+            wanted,
+            ..Job::over(id)
+        });
+        gone.into_iter().chain(wanted).collect()
     }
 
     fn ports_of(&self, service: &ServiceId) -> impl Iterator<Item = &SetId> {
@@ -247,6 +243,17 @@ impl<P: Platform> Syncer<P> {
 }
 
 impl Job {
+    /// Nothing is wanted any more, and nothing stays.
+    pub fn over(id: SetId) -> Self {
+        Self {
+            id,
+            wanted: PortPlan::default(),
+            next: Vec::new(),
+            failed: false,
+            incomplete: false,
+        }
+    }
+
     /// The kernel has refused to take in a real server.
     fn leave_out(&mut self, key: &ServiceKey, refused: &Destination) {
         self.incomplete = true;

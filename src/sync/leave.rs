@@ -4,10 +4,12 @@
 //!
 //! A restart ends this: nothing in the kernel tells which addresses such virtual servers had.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::diff::destination;
+use super::diff::drained;
+use super::job::Job;
 use super::known::{KnownReal, KnownServer};
 use super::platform::{Platform, Trouble};
 use super::{Syncer, elements};
@@ -38,18 +40,7 @@ impl<P: Platform> Syncer<P> {
     /// Gives up sets that have finished.
     pub(super) fn retire(&mut self, over: &[SetId], now: Instant) {
         for id in over {
-            let Some(known) = self.ports.remove(id) else {
-                continue;
-            };
-            self.doomed
-                .extend(known.servers.iter().map(KnownServer::key));
-            self.retired.push(known.mark);
-            for ip in &known.held {
-                self.shared.addresses.release(*ip);
-            }
-            for member in &known.members {
-                self.shared.members.release(*member);
-            }
+            self.settle(Job::over(id.clone()), now);
         }
         if !over.is_empty() {
             let failed = self.flush(now);
@@ -79,27 +70,23 @@ fn with_the_busy(
     counted: &[DestinationEntry],
     commands: &mut Vec<Command>,
 ) -> Option<KnownServer> {
-    let is_busy = |real: &&KnownReal| {
-        let mut entries = counted.iter();
-        entries.any(|it| {
-            (it.destination.ip, it.destination.port) == (real.ip, real.port.get()) && !it.is_idle()
-        })
-    };
-    let (busy, idle): (Vec<&KnownReal>, Vec<&KnownReal>) = server.reals.iter().partition(is_busy);
-    if busy.is_empty() {
+    let busy: HashSet<(IpAddr, u16)> = counted
+        .iter()
+        .filter(|entry| !entry.is_idle())
+        .map(|entry| (entry.destination.ip, entry.destination.port))
+        .collect();
+    let is_busy = |real: &KnownReal| busy.contains(&(real.ip, real.port.get()));
+    if !server.reals.iter().any(is_busy) {
         return None;
     }
     let key = server.key();
-    for real in idle {
-        commands.push(Command::DelDestination(key, real.ip, real.port.get()));
-    }
     let mut reals = Vec::with_capacity(busy.len());
-    for real in busy {
-        let drained = KnownReal { weight: 0, ..*real };
-        if !real.is_draining() {
-            commands.push(Command::SetDestination(key, destination(&drained)));
+    for real in &server.reals {
+        if is_busy(real) {
+            reals.push(drained(key, *real, commands));
+        } else {
+            commands.push(Command::DelDestination(key, real.ip, real.port.get()));
         }
-        reals.push(drained);
     }
     Some(KnownServer {
         reals,

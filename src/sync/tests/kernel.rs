@@ -57,6 +57,12 @@ impl Kernel {
         self.state().addresses.clear();
     }
 
+    /// Whether it holds nothing at all.
+    pub fn is_bare(&self) -> bool {
+        let state = self.state();
+        state.services.is_empty() && state.elements.is_empty() && state.addresses.is_empty()
+    }
+
     pub fn state(&self) -> std::cell::RefMut<'_, State> {
         self.0.borrow_mut()
     }
