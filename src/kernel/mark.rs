@@ -116,8 +116,8 @@ impl MarkRange {
 }
 
 impl Default for MarkRange {
-    /// `0x01000000/8`: 4 million virtual servers, clear of the bits that Kubernetes (0x4000, 0x8000) and the
-    /// common CNIs use.
+    /// `0x01000000/8`: 4 million virtual servers, clear of the bits that Kubernetes (0x4000, 0x8000)
+    /// and the common CNIs use.
     fn default() -> Self {
         const PREFIX: NonZeroU32 = match NonZeroU32::new(0x0100_0000) {
             Some(prefix) => prefix,

@@ -75,16 +75,12 @@ pub fn frontends(
         frontends.sort_unstable();
         frontends.dedup();
     }
-    found.guards = external
-        .iter()
-        .filter(|ip| outside.balancers.contains(ip))
-        .filter_map(|ip| guard(*ip, port, &outside.sources, here))
-        .collect();
-    found.probes = external
-        .iter()
-        .filter(|ip| outside.balancers.contains(ip))
-        .filter_map(|ip| Some(SocketAddr::new(*ip, outside.health_port?.get())))
-        .collect();
+    for ip in external.iter().filter(|ip| outside.balancers.contains(ip)) {
+        let guard = guard(*ip, port, &outside.sources, here);
+        found.guards.extend(guard);
+        let probe = outside.health_port.map(|at| SocketAddr::new(*ip, at.get()));
+        found.probes.extend(probe);
+    }
     found.external = external;
     found
 }
