@@ -44,6 +44,8 @@ pub struct ServiceRecord {
     pub handed_out: f64,
     /// The most that they together would have let in.
     pub admitted: f64,
+    /// The load of all its pods if they shared it evenly, as of the last sample.
+    even: f64,
     pub samples: Vec<Sample>,
 }
 
@@ -140,12 +142,14 @@ impl Measure {
         let pod = &pods[id as usize];
         let load = load(pod);
         let steady = self.is_steady(now);
-        let (_, record) = &mut self.pods[id as usize];
+        let (service, record) = &mut self.pods[id as usize];
         record.peak = record.peak.max(load);
         if steady {
             record.steady = record.steady.max(load);
         }
-        if load > OVER && pod.alive && self.fault.is_some_and(|fault| now >= fault) {
+        // Where more is wanted than all pods accept, nobody can be held to a pod's capacity.
+        let over = load > OVER * self.services[*service].even.max(1.0);
+        if over && pod.alive && self.fault.is_some_and(|fault| now >= fault) {
             record.over_since.get_or_insert(now);
         } else {
             self.recovered(id, now);
@@ -194,10 +198,11 @@ impl Measure {
             let sum =
                 |of: fn(&Pod) -> u32| -> f64 { alive.iter().map(|pod| f64::from(of(pod))).sum() };
             let active = sum(|pod| pod.active);
+            record.even = active / sum(|pod| pod.capacity.get()).max(1.0);
             record.samples.push(Sample {
                 at: seconds(now),
                 active,
-                mean: active / sum(|pod| pod.capacity.get()).max(1.0),
+                mean: record.even,
                 p99: loads.get(loads.len() * 99 / 100).copied().unwrap_or(0.0),
                 most: loads.last().copied().unwrap_or(0.0),
                 by_level: std::mem::take(&mut record.fresh),

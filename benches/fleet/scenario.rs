@@ -78,7 +78,8 @@ pub struct Scenario {
 pub struct Bounds {
     /// The most connections at a time at any pod while all is steady, as a part of its capacity.
     pub steady: f64,
-    /// How long, in seconds, a pod may have more than [`OVER`] of its capacity after a zone died.
+    /// How long, in seconds, a pod may have more than [`OVER`] of its capacity after a zone died, or
+    /// of its even part of all connections where those are more than all capacity that is left.
     pub over: f64,
     /// The most changes of a level's state at one service of one node, per minute.
     pub flaps: f64,
@@ -141,7 +142,14 @@ impl Scenario {
                 dead_zone_at: 80.0,
                 ..base
             },
-            Name::Loss => Self { loss: 0.33, ..base },
+            Name::Loss => Self {
+                loss: 0.33,
+                bounds: Bounds {
+                    steady: 1.15,
+                    ..base.bounds
+                },
+                ..base
+            },
             Name::T10 => base,
             Name::Big => Self {
                 nodes: 5_000,

@@ -18,9 +18,9 @@ use crate::plan::{Frontend, PortPlan, ServicePlan, Unserved};
 pub struct Job {
     /// Its name.
     pub id: SetId,
-    wanted: PortPlan,
+    pub(super) wanted: PortPlan,
     /// What its virtual servers are when all commands have succeeded.
-    next: Vec<KnownServer>,
+    pub(super) next: Vec<KnownServer>,
     /// Something went wrong: it is left as it is, to be tried again.
     pub failed: bool,
     /// The kernel refused real servers: it goes live without them, and they are tried again.
@@ -89,7 +89,9 @@ impl<P: Platform> Syncer<P> {
         }
         // Each job owns the commands up to its entry; the first entry beyond the index is its.
         let owner = |index| owners.partition_point(|end| *end <= index);
+        let paused = self.pause(jobs);
         let failures = self.submit(&commands, |index| Some(&jobs.get(owner(index))?.id));
+        self.resume(paused);
         for Failure { index, cause } in failures {
             let Some(job) = jobs.get_mut(owner(index)) else {
                 continue;

@@ -20,6 +20,7 @@ mod known;
 mod leave;
 mod linux;
 mod marks;
+mod pause;
 mod platform;
 mod refs;
 mod routes;

@@ -128,7 +128,7 @@ impl Shared {
 
     /// Commits the pending changes of the maps. If they do not fit what is there, somebody else
     /// has changed our table: it is made whole, read back, and the difference is committed.
-    fn commit(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
+    pub fn commit(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
         let Err(trouble) = self.try_commit(platform, sent) else {
             return Ok(());
         };

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use lab::world::Pod;
 
-use crate::bed::{BUDGET, Bed, CAPACITY, Pods, TCP, at_most, each_has, until};
+use crate::bed::{BUDGET, Bed, CAPACITY, Pods, ROUTING, TCP, at_most, each_has, until};
 
 const TWO_AND_TWO: Pods = Pods {
     node: 2,
@@ -64,6 +64,36 @@ pub fn a_bad_annotation_leaves_the_last_good_one() -> Result<()> {
     until("the next good value is true", || {
         let more = bed.hold(TCP, &web, 20)?;
         Ok(more.spread.of_all(&bed.node) == 20)
+    })
+}
+
+/// An agent hears of another Node only if that has the label.
+pub fn what_another_node_says_of_its_pods_counts_if_it_is_known_to_all() -> Result<()> {
+    const KNOWN_TO_ALL: &str = "spillway.io/known-to-all";
+    let mut bed = Bed::new(Pods {
+        node: 0,
+        zone: 2,
+        cluster: 2,
+        remote: 0,
+    })?;
+    bed.east()?
+        .annotate_node("east-2", CAPACITY, Some(&BUDGET.to_string()))?;
+    let web = bed.plain("web", TCP)?.annotation(ROUTING, "spill");
+    bed.east()?.publish(&web, bed.own())?;
+    bed.start_agent()?;
+    let held = bed.hold(TCP, &web, 2 * BUDGET + 10)?;
+    ensure!(held.now().of_all(&bed.cluster) == 0, "{}", held.now());
+
+    let label = |value| bed.east()?.label_node("east-2", KNOWN_TO_ALL, value);
+    label(Some("true"))?;
+    until("its pods are full", || {
+        let more = bed.hold(TCP, &web, 4)?;
+        Ok(more.spread.of_all(&bed.cluster) == 4)
+    })?;
+    label(None)?;
+    until("its pods have room for all again", || {
+        let more = bed.hold(TCP, &web, 4)?;
+        Ok(more.spread.of_all(&bed.zone) == 4)
     })
 }
 

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
             endpoints::a_pod_that_comes_back_is_not_taken_for_full,
             change::a_capacity_changed_live_takes_effect,
             change::a_bad_annotation_leaves_the_last_good_one,
+            change::what_another_node_says_of_its_pods_counts_if_it_is_known_to_all,
             change::a_drained_level_is_left_and_comes_back,
             own::a_pod_that_calls_its_own_service_gets_itself,
             own::a_pod_that_is_full_itself_goes_to_others,

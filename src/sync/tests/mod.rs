@@ -2,6 +2,7 @@ mod faults;
 mod flows;
 pub(crate) mod kernel;
 mod leave;
+mod pause;
 mod policy;
 mod property;
 

@@ -177,6 +177,13 @@ impl Cluster {
         self.api().patch("Node", "", node, annotation(key, value))?;
         Ok(())
     }
+
+    /// Labels a node, or takes a label away: what `kubectl label` does.
+    pub fn label_node(&self, node: &str, key: &str, value: Option<&str>) -> Result<()> {
+        let patch = json!({"metadata": {"labels": {key: value}}});
+        self.api().patch("Node", "", node, patch)?;
+        Ok(())
+    }
 }
 
 /// A patch that sets an annotation, or removes it.
