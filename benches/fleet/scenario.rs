@@ -154,6 +154,7 @@ impl Scenario {
             Name::Big => Self {
                 nodes: 5_000,
                 pods: 600,
+                capacity: 200,
                 clients_of_each: 0.1,
                 warm: 40.0,
                 dead_zone_at: 50.0,

@@ -8,6 +8,7 @@ mod migrate;
 mod objects;
 mod restart;
 mod routing;
+mod stream;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
             migrate::taking_over_from_kube_proxy_cuts_no_connection,
             migrate::a_udp_client_goes_on_with_another_pod_when_its_own_has_gone,
             migrate::load_balancers_are_told_where_the_pods_are,
+            stream::ten_thousand_changes_leave_the_kernel_as_a_fresh_start_does,
             audit::the_agent_never_executes_anything,
             audit::the_cluster_role_is_no_wider_than_what_the_agent_asks_for,
         ],
