@@ -171,8 +171,12 @@ impl Controller {
     }
 
     /// Takes this node's part of each endpoint's capacity, which the sets of a service port share, by
-    /// reports that came at `heard`. It shows at the next tick.
+    /// reports that came at `heard`. It shows at the next tick. What came too long ago says nothing
+    /// any more: by then a part is what the node makes of it by itself.
     pub fn share(&mut self, key: &Key, budgets: &Budgets, heard: Instant, now: Instant) {
+        if now.saturating_duration_since(heard) >= self.pace.budgets_last {
+            return;
+        }
         let sets: Vec<Key> = self.sets_of(key).cloned().collect();
         for set in sets {
             if let Some(server) = self.servers.get_mut(&set) {

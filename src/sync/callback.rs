@@ -25,7 +25,12 @@ pub struct Called {
 impl<P: Platform> Syncer<P> {
     /// Has connections end that go to these real servers, so that their clients open new ones, and
     /// those to all others stay. To be called again and again for as long as it shall be so.
-    pub fn call_back(&mut self, servers: BTreeSet<(Protocol, IpAddr, NonZeroU16)>, now: Instant) {
+    pub fn call_back(
+        &mut self,
+        mut servers: BTreeSet<(Protocol, IpAddr, NonZeroU16)>,
+        now: Instant,
+    ) {
+        self.keep_what_is_shared(&mut servers);
         let news = servers != self.called.servers;
         // What the kernel is told runs out: it is told again when half of that time is over.
         let again = Element::CALLED / 2;
@@ -52,5 +57,23 @@ impl<P: Platform> Syncer<P> {
             servers,
             at: Some(now),
         };
+    }
+
+    /// Takes out the real servers of more than one endpoint set. The kernel tells connections by
+    /// where they went, not by what they asked for, and to another Service's clients, or to some of
+    /// the same Service's, such a real server may be the nearest.
+    fn keep_what_is_shared(&self, servers: &mut BTreeSet<(Protocol, IpAddr, NonZeroU16)>) {
+        if servers.is_empty() {
+            return;
+        }
+        let mut seen = BTreeSet::new();
+        for (id, known) in &self.ports {
+            for real in known.servers.iter().flat_map(|server| &server.reals) {
+                let server = (id.port.protocol, real.ip, real.port);
+                if servers.contains(&server) && !seen.insert(server) {
+                    servers.remove(&server);
+                }
+            }
+        }
     }
 }

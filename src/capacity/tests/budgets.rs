@@ -75,6 +75,19 @@ fn when_reports_stop_the_last_budget_goes_on_within_bounds() {
 }
 
 #[test]
+fn when_reports_stop_a_share_that_is_too_small_grows_though_old_ones_are_told_again() {
+    let mut world = tcp(&[1, 1], 100);
+    peers(&mut world, 10);
+    let (heard, told) = (world.now, budgets(&[(address(0, 0), 12.0)]));
+    for _ in 0..30 {
+        world.controller.share(&world.key, &told, heard, world.now);
+        world.load(60, SECOND, SECOND / 2);
+    }
+    assert!(!world.standing().reported);
+    assert!(budget(&world) > 20, "{}", budget(&world));
+}
+
+#[test]
 fn an_equal_share_grows_only_while_it_is_too_small() {
     let mut world = tcp(&[1, 1], 100);
     peers(&mut world, 10);

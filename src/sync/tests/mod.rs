@@ -1,3 +1,4 @@
+mod callback;
 mod faults;
 mod flows;
 pub(crate) mod kernel;

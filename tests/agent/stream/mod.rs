@@ -20,7 +20,7 @@ const QUIET: Duration = Duration::from_secs(3);
 /// The endpoint of the Service that is changed last.
 const LAST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 250, 1));
 /// Between two moments at which all that came before must have arrived in the kernel.
-const TIDE: usize = 500;
+const TIDE: usize = 1_000;
 
 pub fn ten_thousand_changes_leave_the_kernel_as_a_fresh_start_does() -> Result<()> {
     let seed = fastrand::u64(..);
