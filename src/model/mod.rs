@@ -18,7 +18,7 @@ pub use cluster::{
 pub use hash::{mix, stable_hash};
 pub use level::{Level, Weight, Weights};
 pub use name::{EndpointSet, Origin, ServiceId, ServicePortId, SetId, SliceId};
-pub use net::{Family, Protocol};
+pub use net::{Family, LinkName, Protocol};
 pub use scheduler::Scheduler;
 pub use tuning::{
     Capacity, Evacuation, HostCapacity, Mode, NodeTuning, Reach, Remote, RemoteUse, Said,
