@@ -152,6 +152,6 @@ mod tests {
         assert_eq!(applied.borrow()[0].scheduler, Scheduler::RoundRobin);
         let end = current.get();
         assert_eq!(end.timeouts.tcp, Some(Duration::from_secs(5)));
-        assert_eq!(end.pod_cidrs, start.pod_cidrs, "waits for a restart");
+        assert_eq!(end.pods, start.pods, "waits for a restart");
     }
 }

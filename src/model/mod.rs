@@ -12,8 +12,8 @@ mod tuning;
 mod written;
 
 pub use cluster::{
-    Conditions, Endpoint, EndpointSlice, External, Hints, Neighbour, Node, Service, ServicePort,
-    Since, SlicePort, TrafficPolicy,
+    Conditions, Endpoint, EndpointSlice, External, Hints, Neighbour, Node, Service, ServiceCidr,
+    ServicePort, Since, SlicePort, TrafficPolicy,
 };
 pub use hash::{mix, stable_hash};
 pub use level::{Level, Weight, Weights};
