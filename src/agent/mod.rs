@@ -58,8 +58,8 @@ pub fn init(settings: &Settings) -> anyhow::Result<()> {
     prepare::timeouts(settings)
 }
 
-/// Runs an agent with these settings against the API server of its kubeconfig file, or without one
-/// against that of the pod's cluster, until SIGTERM or SIGINT.
+/// Runs an agent with these settings against the API server of its kubeconfig file or command line, or
+/// without one against that of the pod's cluster, until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// If the kernel lacks something, or there is no way to reach an API server. An API server that
@@ -167,7 +167,7 @@ async fn serve_and_watch(
         ..
     } = served;
     let current = Current::new(settings.clone());
-    let client = watch::client(kubeconfig(settings, source))
+    let client = watch::client(kubeconfig(settings, source), source.master.as_deref())
         .await
         .context("no API server")?;
     info!(node = settings.node, "watching");
@@ -255,7 +255,11 @@ fn kubeconfig<'a>(settings: &'a Settings, source: &'a Source) -> Option<&'a Path
         return Some(path);
     }
     let path = path.display();
-    warn!("clientConnection.kubeconfig: there is no {path}; the pod's service account is used");
+    let instead = match &source.master {
+        Some(url) => format!("{url} is asked without saying who asks"),
+        None => "the pod's service account is used".to_owned(),
+    };
+    warn!("clientConnection.kubeconfig: there is no {path}; {instead}");
     None
 }
 

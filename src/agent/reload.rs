@@ -22,6 +22,8 @@ pub struct Source {
     pub overrides: Overrides,
     /// The kubeconfig file of the command line, which goes before that of the file.
     pub kubeconfig: Option<PathBuf>,
+    /// The URL of the API server, which goes before that of the kubeconfig file.
+    pub master: Option<String>,
 }
 
 /// The settings in effect.
@@ -115,7 +117,7 @@ mod tests {
                 node: Some("a1".into()),
                 ..Overrides::default()
             },
-            kubeconfig: None,
+            ..Source::default()
         };
         let start = config::load(Some(file.path()), &source.overrides)
             .unwrap()

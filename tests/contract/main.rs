@@ -24,6 +24,7 @@ fn main() -> ExitCode {
             lifecycle::a_service_that_is_not_for_a_proxy_is_not_served,
             lifecycle::what_is_ready_serves_and_without_any_clients_are_refused,
             lifecycle::connections_outlive_changes_and_the_service_itself,
+            lifecycle::the_start_of_the_agent_is_an_event_of_its_node,
             addresses::node_ports_are_served_at_the_addresses_that_are_meant,
             addresses::what_is_for_an_address_that_no_service_has_is_dropped,
             pods::pods_are_told_by_the_networks_of_all_pods,
