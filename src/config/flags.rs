@@ -33,7 +33,7 @@ pub struct Flags {
     /// Ranges of the node's addresses that serve node ports
     #[arg(long, value_name = "CIDRS", value_delimiter = ',')]
     pub nodeport_addresses: Option<Vec<String>>,
-    /// Feature gates; AllowServiceExternalIPs is followed
+    /// Feature gates, of which `AllowServiceExternalIPs` is followed
     #[arg(long, value_name = "GATES", value_parser = gates::read)]
     pub feature_gates: Option<BTreeMap<String, bool>>,
     /// Mode of kube-proxy; anything but ipvs has no effect

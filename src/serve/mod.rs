@@ -87,16 +87,14 @@ fn health_answer(path: &str, health: &Health, metrics: &Metrics, now: SystemTime
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    match path {
-        "/healthz" => {
-            metrics.healthz(status.as_u16());
-            metrics.health_checked("proxy", "healthz", healthy);
-        }
-        _ => {
-            metrics.livez(status.as_u16());
-            metrics.health_checked("proxy", "livez", healthy);
-        }
-    }
+    let kind = if path == "/healthz" {
+        metrics.healthz(status.as_u16());
+        "healthz"
+    } else {
+        metrics.livez(status.as_u16());
+        "livez"
+    };
+    metrics.health_checked("proxy", kind, healthy);
     answer(status, JSON, body)
 }
 

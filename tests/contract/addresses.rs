@@ -57,7 +57,7 @@ pub fn node_ports_are_served_at_the_addresses_that_are_meant() -> Result<()> {
     is_checked(first.ip(), false)
 }
 
-/// What is for an address of the ServiceCIDRs that no Service has goes nowhere; other ports of one
+/// What is for an address of the `ServiceCIDRs` that no Service has goes nowhere; other ports of one
 /// that a Service has are refused, as ever.
 pub fn what_is_for_an_address_that_no_service_has_is_dropped() -> Result<()> {
     let bed = Bed::start()?;

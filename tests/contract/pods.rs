@@ -27,17 +27,24 @@ pub fn pods_are_told_by_the_networks_of_all_pods() -> Result<()> {
     told(&Bed::start()?)
 }
 
-/// Until the Node has them, pods are clients from outside, as where nobody can tell.
+/// They may change: who is in none of them is a client from outside.
 pub fn pods_are_told_by_the_networks_of_the_node() -> Result<()> {
     let bed = Bed::with(&saying("detectLocalMode: NodeCIDR"))?;
     let [near, far] = [&bed.pods[0], &bed.pods[1]];
     let web = bed.web()?.external_local();
     bed.cluster()?.publish(&web, [near, far])?;
-    served_by(&bed.client, bed.node()?.v4(NODE_PORT), &[near])?;
-    let networks = bed.node()?.spec.pods.both();
-    let patch = json!({"spec": {"podCIDRs": networks}});
-    bed.cluster()?.api().patch("nodes", "", "east-1", patch)?;
-    served_by(&bed.client, bed.node()?.v4(NODE_PORT), &[near, far])?;
+    let (api, node) = (bed.cluster()?.api(), bed.node()?);
+    let others = json!(["10.99.0.0/24", "fd00:99::/64"]);
+    for (networks, pods) in [
+        (others, &[near][..]),
+        (json!(node.spec.pods.both()), &[near, far]),
+    ] {
+        let patch = json!({"spec": {"podCIDRs": networks}});
+        api.patch("nodes", "", "east-1", patch)?;
+        for to in [node.v4(NODE_PORT), node.v6(NODE_PORT)] {
+            served_by(&bed.client, to, pods)?;
+        }
+    }
     told(&bed)
 }
 
