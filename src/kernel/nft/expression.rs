@@ -209,24 +209,24 @@ pub fn address_type(address: Address, to: u32) -> Expression {
     )
 }
 
-/// Maps the key in one register to the value in another for some time, or prolongs that time.
-pub fn update(map: &str, key: u32, value: u32, milliseconds: u64) -> Expression {
+/// Maps the key in one register to the value in another for some time, or puts it into a set, or
+/// prolongs that time.
+pub fn update(map: &str, key: u32, value: Option<u32>, milliseconds: u64) -> Expression {
     const NFTA_DYNSET_SET_NAME: u16 = 1;
     const NFTA_DYNSET_OP: u16 = 3;
     const NFTA_DYNSET_SREG_KEY: u16 = 4;
     const NFTA_DYNSET_SREG_DATA: u16 = 5;
     const NFTA_DYNSET_TIMEOUT: u16 = 6;
     const NFT_DYNSET_OP_UPDATE: u32 = 1;
-    other(
-        "dynset",
-        vec![
-            DefaultNla::new(NFTA_DYNSET_SET_NAME, [map.as_bytes(), &[0]].concat()),
-            number(NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE),
-            number(NFTA_DYNSET_SREG_KEY, register(key).into()),
-            number(NFTA_DYNSET_SREG_DATA, register(value).into()),
-            long_number(NFTA_DYNSET_TIMEOUT, milliseconds),
-        ],
-    )
+    let mut attributes = vec![
+        DefaultNla::new(NFTA_DYNSET_SET_NAME, [map.as_bytes(), &[0]].concat()),
+        number(NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE),
+        number(NFTA_DYNSET_SREG_KEY, register(key).into()),
+        long_number(NFTA_DYNSET_TIMEOUT, milliseconds),
+    ];
+    let value = value.map(|value| number(NFTA_DYNSET_SREG_DATA, register(value).into()));
+    attributes.extend(value);
+    other("dynset", attributes)
 }
 
 /// Goes on for so many packets a second only.

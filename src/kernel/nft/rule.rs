@@ -8,7 +8,7 @@ use netlink_packet_netfilter::nftables::{MetaKey, Operator};
 
 use super::expression::{self as expr, Address, ConntrackKey, Expression, Next};
 use super::key::octets;
-use crate::model::{Family, Protocol};
+use crate::model::{Family, LinkName, Protocol};
 
 /// A part of the key of a set or map.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +82,34 @@ const KEY: u32 = 0;
 /// into it.
 const SCRATCH: u32 = 8;
 
+/// `IPS_CONFIRMED`
+const CONFIRMED: u32 = 1 << 3;
+
+/// Which links are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// The one of this name.
+    Named(LinkName),
+    /// All whose names start so.
+    StartingWith(LinkName),
+}
+
+impl Links {
+    /// What the kernel's name for a link is compared with: as many bytes as matter.
+    fn bytes(&self) -> Vec<u8> {
+        /// `IFNAMSIZ`
+        const LENGTH: usize = 16;
+        match self {
+            Self::Named(name) => {
+                let mut bytes = name.as_str().as_bytes().to_vec();
+                bytes.resize(LENGTH, 0);
+                bytes
+            }
+            Self::StartingWith(prefix) => prefix.as_str().as_bytes().to_vec(),
+        }
+    }
+}
+
 /// A rule in the making.
 #[derive(Debug, Default)]
 pub struct Rule {
@@ -151,15 +179,26 @@ impl Rule {
 
     /// For connections whose first packet has left the node or reached a socket.
     pub fn confirmed(self) -> Self {
-        /// `IPS_CONFIRMED`
-        const CONFIRMED: u32 = 1 << 3;
         self.connection_bit(ConntrackKey::Status, CONFIRMED)
     }
 
+    /// For connections whose first packet is still on its way.
+    pub fn unconfirmed(self) -> Self {
+        self.load_connection_bit(ConntrackKey::Status, CONFIRMED)
+            .compare(Operator::Equal, &[0; 4])
+    }
+
     fn connection_bit(self, key: ConntrackKey, bit: u32) -> Self {
-        self.then(expr::conntrack(key, SCRATCH))
-            .then(expr::bitwise(SCRATCH, &bit.to_ne_bytes(), &[0; 4]))
+        self.load_connection_bit(key, bit)
             .compare(Operator::NotEqual, &[0; 4])
+    }
+
+    fn load_connection_bit(self, key: ConntrackKey, bit: u32) -> Self {
+        self.then(expr::conntrack(key, SCRATCH)).then(expr::bitwise(
+            SCRATCH,
+            &bit.to_ne_bytes(),
+            &[0; 4],
+        ))
     }
 
     /// For packets from the side that opened the connection.
@@ -168,9 +207,26 @@ impl Rule {
             .compare(Operator::Equal, &[0])
     }
 
+    /// For packets that came in by one of these links. What this node sends itself came by none.
+    pub fn came_by(self, links: &Links) -> Self {
+        self.then(expr::meta(MetaKey::Iifname, SCRATCH))
+            .compare(Operator::Equal, &links.bytes())
+    }
+
+    /// For all others.
+    pub fn came_otherwise(self, links: &Links) -> Self {
+        self.then(expr::meta(MetaKey::Iifname, SCRATCH))
+            .compare(Operator::NotEqual, &links.bytes())
+    }
+
     /// For packets to an address of this node.
     pub fn local(self) -> Self {
         self.address_is_local(Address::Destination, Operator::Equal)
+    }
+
+    /// For packets to an address that is not this node's.
+    pub fn elsewhere(self) -> Self {
+        self.address_is_local(Address::Destination, Operator::NotEqual)
     }
 
     /// For packets from an address of this node.
@@ -249,7 +305,13 @@ impl Rule {
         const VALUE: u32 = SCRATCH + 1;
         self.then(Field::Connection.load(SCRATCH))
             .then(Field::Mark.load(VALUE))
-            .then(expr::update(map, SCRATCH, VALUE, milliseconds))
+            .then(expr::update(map, SCRATCH, Some(VALUE), milliseconds))
+    }
+
+    /// Notes the packet's connection in a set.
+    pub fn note_connection(self, set: &str, milliseconds: u64) -> Self {
+        self.then(Field::Connection.load(SCRATCH))
+            .then(expr::update(set, SCRATCH, None, milliseconds))
     }
 
     /// Sets the packet's mark to the one found.

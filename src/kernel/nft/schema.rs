@@ -9,6 +9,7 @@ use netlink_packet_netfilter::nftables::{
 
 use super::chains::{BORROWED, BORROWED_SIZE, Chain, Hook};
 use super::element::Element;
+use super::pods::{INSIDE, INSIDE_SIZE};
 use super::rule::Rule;
 use super::set::Set;
 use crate::model::Family;
@@ -152,7 +153,13 @@ pub fn sets() -> Vec<Request> {
         BORROWED_SIZE,
     )]));
     let borrowed = new_set(Set::ALL.len(), BORROWED, borrowed);
-    ours.chain([borrowed]).collect()
+    let mut inside = key(&[Type::MARK]);
+    inside.push(SetAttribute::Flags(SetFlags::Timeout | SetFlags::Eval));
+    inside.push(SetAttribute::Description(vec![SetDescription::Size(
+        INSIDE_SIZE,
+    )]));
+    let inside = new_set(Set::ALL.len() + 1, INSIDE, inside);
+    ours.chain([borrowed, inside]).collect()
 }
 
 /// A data type of the `nft` tool (its `datatype.h`), which needs it to print keys and values, and
