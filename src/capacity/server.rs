@@ -28,7 +28,7 @@ pub struct Server {
     pub(super) unit: Unit,
     pub(super) style: Style,
     pub(super) scheduler: Scheduler,
-    shed: bool,
+    pub(super) shed: bool,
     pub(super) drain_back: bool,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) ranks: Vec<Rank>,
@@ -114,6 +114,9 @@ impl Server {
         for (real, place) in plan.reals.iter().zip(&places) {
             let address = (real.ip, real.port);
             let known = before.remove(&address);
+        // Where weights are shares, those without a threshold are found anew at every look.
+        let shares = self.style == Style::Share;
+        let open = |place| (shares || place == last) && !plan.shed;
             let mut fresh = known.is_none();
             let mut endpoint = known.unwrap_or_else(|| {
                 let count = adopted.get(&address).map(|count| **count);
@@ -126,13 +129,13 @@ impl Server {
             let remembered = self.departed.remove(&address).map_or(0, |(total, _)| total);
             match (endpoint.budget(at), endpoint.gate) {
                 (None, _) => endpoint.gate = Gate::Open,
-                (Some(_), Gate::Last { .. }) if *place == last && !plan.shed => {}
-                (Some(_), _) if *place == last && !plan.shed => {
+                (Some(_), Gate::Last { .. }) if open(*place) => {}
+                (Some(_), _) if open(*place) && !shares => {
                     endpoint.gate = Gate::Last { lowered: false };
                 }
                 // The next tick moves it.
                 (Some(_), Gate::Threshold(_)) if !fresh => {}
-                (Some(_), _) => endpoint.close(remembered, at),
+                (Some(_), _) => endpoint.close(remembered, 1.0, at),
             }
             self.endpoints.push(endpoint);
         }
@@ -141,6 +144,7 @@ impl Server {
         self.remember(before.into_values(), at.now);
         // Budgets may be made of it before the first tick.
         let load = self.load();
+        self.reserve(at);
         self.demand.connections = self.demand.connections.max(load);
 
         for (real, endpoint) in plan.reals.iter_mut().zip(&self.endpoints) {
@@ -219,6 +223,7 @@ impl Server {
         let mut adjustments = Vec::new();
         for (endpoint, held) in self.endpoints.iter_mut().zip(held) {
             if !counts.contains_key(&endpoint.address) {
+        self.reserve(at);
                 continue;
             }
             let edit = follow(endpoint, factor, at);

@@ -135,26 +135,6 @@ fn the_last_rank_has_a_threshold_if_load_is_to_be_shed() {
 }
 
 #[test]
-fn where_weights_are_shares_the_farthest_level_has_no_threshold() {
-    let mut plan = ladder(Protocol::Tcp, &[2, 2, 2], connections(10));
-    plan.style = Style::Share;
-    plan.scheduler = Scheduler::WeightedRoundRobin;
-    for real in &mut plan.reals {
-        real.rank = 0;
-        real.weight = 10;
-    }
-    let mut controller = Controller::new(Pace::default());
-    controller.arrange(&key(Protocol::Tcp), &mut plan, &[], Instant::now());
-    let limited: Vec<bool> = plan
-        .reals
-        .iter()
-        .map(|real| real.limits.upper > 0)
-        .collect();
-    assert_eq!(limited, [true, true, true, true, false, false]);
-    assert!(plan.reals.iter().all(|real| real.weight == 10), "no nudges");
-}
-
-#[test]
 fn an_endpoint_of_any_number_has_no_threshold() {
     let mut plan = ladder(Protocol::Tcp, &[2, 1], connections(10));
     plan.reals[0].capacity = Capacity::Unlimited;
