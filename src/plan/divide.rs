@@ -50,7 +50,7 @@ pub fn divide(
     let ranked = rank(candidates, routing);
     let ladder = matches!(ranked.style, Style::Ladder);
     // Before itself a client has nothing to choose, so that it has no use for a scheduler by name.
-    let named = routing.scheduler.filter(|_| !own);
+    let named = routing.scheduler_for(protocol).filter(|_| !own);
     let scheduler = scheduler(ladder, protocol, named, routing, here);
     // A scheduler that somebody chose may know nothing of ladders.
     let style = match scheduler {
@@ -59,7 +59,11 @@ pub fn divide(
         | Scheduler::MaglevHash => ranked.style,
         _ => Style::Share,
     };
-    let candidates = nearby(ranked.candidates, protocol, here);
+    let candidates = match style {
+        Style::Ladder => ranked.candidates,
+        Style::Share => without_fallbacks(ranked.candidates, routing),
+    };
+    let candidates = nearby(candidates, protocol, scheduler, here);
     let steps: Vec<(u8, u32)> = match (style, scheduler) {
         (Style::Share, _) => share(&candidates, scheduler, routing),
         (Style::Ladder, Scheduler::MaglevHash) => turns(&candidates),
@@ -171,6 +175,30 @@ fn nearby(
     let most = match protocol {
         Protocol::Udp => FAR_UDP,
         Protocol::Tcp | Protocol::Sctp => FAR,
+/// Leaves out what is a fallback, as long as there is anything else: where weights are shares, all
+/// that is programmed gets some.
+fn without_fallbacks(
+    candidates: Vec<(u8, Candidate)>,
+    routing: &Routing<'_>,
+) -> Vec<(u8, Candidate)> {
+    let first = |(rank, one): &(u8, Candidate)| (is_fallback(one, routing), *rank);
+    let Some(best) = candidates.iter().map(first).min() else {
+        return candidates;
+    };
+    let mut kept = candidates;
+    kept.retain(|one| match first(one) {
+        (false, _) => true,
+        // One cluster after the other.
+        fallback => fallback == best,
+    });
+    kept
+}
+
+/// Whether it is to serve only if nearer endpoints have no room or are gone.
+fn is_fallback(candidate: &Candidate, routing: &Routing<'_>) -> bool {
+    candidate.level == Level::Remote && routing.remote == RemoteUse::Fallback
+}
+
     };
     let mut far: Vec<(u8, u64, usize)> = candidates
         .iter()
