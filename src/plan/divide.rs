@@ -26,9 +26,11 @@ const FAR_UDP: usize = 8;
 /// The most steps of a round of `wrr`, which looks at every real server in each, with a lock held
 /// (about 4 ns each: 1 ms).
 const WRR_STEPS: u64 = 250_000;
-/// What is let in above twice the capacity of an endpoint before a farther one comes first: the
-/// thresholds also count connections that are over.
-const MARGIN: u32 = 64;
+/// What is let in above an eighth more than the capacity of an endpoint before an idle farther one
+/// comes first. The thresholds keep active connections, which are all that counts to `sed`, below
+/// that: what they admit beyond a budget is head-room and what comes and ends within a tick. Once
+/// all are full they admit more, but then no farther endpoint is idle.
+const MARGIN: u32 = 16;
 /// The most that is learned of an endpoint whose capacity is `auto`.
 const LEARNED: u32 = 4_096;
 
@@ -291,7 +293,8 @@ fn ladder_of(candidates: &[(u8, Candidate)], routing: &Routing<'_>) -> Vec<(u8, 
                     (Mode::Spill, Some(capacity)) => capacity,
                     _ => preference(one, routing),
                 },
-                admitted: capacity * 2 + MARGIN,
+                admitted: capacity + capacity / 8 + MARGIN,
+                fallback: is_fallback(one, routing),
             }
         })
         .collect();
