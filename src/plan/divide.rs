@@ -23,6 +23,13 @@ use crate::model::{Capacity, Level, Mode, Protocol, RemoteUse, Scheduler};
 const FAR: usize = 256;
 /// The same for UDP: an idle endpoint costs nothing to `wlc`, so each gets one flow per time-out.
 const FAR_UDP: usize = 8;
+/// The same for a hash, where a farther endpoint always has its turns, or as many as there are in
+/// the first rank.
+const FAR_HASH: usize = 4;
+/// The turns of an endpoint of the first rank and of the second of more than two: the kernel squeezes
+/// what it is given into 64 for the largest weight (`ip_vs_mh_shift_weight`).
+const NEAR_TURNS: u32 = 64;
+const NEXT_TURNS: u32 = 2;
 /// The most steps of a round of `wrr`, which looks at every real server in each, with a lock held
 /// (about 4 ns each: 1 ms).
 const WRR_STEPS: u64 = 250_000;
@@ -168,15 +175,6 @@ fn scheduler(
     }
 }
 
-/// Leaves out all but a few endpoints of far ranks, others on every node.
-fn nearby(
-    candidates: Vec<(u8, Candidate)>,
-    protocol: Protocol,
-    here: &Here,
-) -> Vec<(u8, Candidate)> {
-    let most = match protocol {
-        Protocol::Udp => FAR_UDP,
-        Protocol::Tcp | Protocol::Sctp => FAR,
 /// Leaves out what is a fallback, as long as there is anything else: where weights are shares, all
 /// that is programmed gets some.
 fn without_fallbacks(
@@ -201,6 +199,18 @@ fn is_fallback(candidate: &Candidate, routing: &Routing<'_>) -> bool {
     candidate.level == Level::Remote && routing.remote == RemoteUse::Fallback
 }
 
+/// Leaves out all but a few endpoints of far ranks, others on every node.
+fn nearby(
+    candidates: Vec<(u8, Candidate)>,
+    protocol: Protocol,
+    scheduler: Scheduler,
+    here: &Here,
+) -> Vec<(u8, Candidate)> {
+    let near = || candidates.iter().filter(|(rank, _)| *rank == 0).count();
+    let most = match (scheduler, protocol) {
+        (Scheduler::MaglevHash, _) => near().clamp(FAR_HASH, FAR),
+        (_, Protocol::Udp) => FAR_UDP,
+        (_, Protocol::Tcp | Protocol::Sctp) => FAR,
     };
     let mut far: Vec<(u8, u64, usize)> = candidates
         .iter()
@@ -260,7 +270,7 @@ fn within_a_round(mut weights: Vec<u32>) -> Vec<u32> {
     weights
 }
 
-/// Turns at Maglev's table, which the kernel squeezes into 64 for the largest weight.
+/// Turns at Maglev's table.
 fn turns(candidates: &[(u8, Candidate)]) -> Vec<(u8, u32)> {
     let last = candidates.iter().map(|(rank, _)| *rank).max().unwrap_or(0);
     candidates
@@ -268,8 +278,8 @@ fn turns(candidates: &[(u8, Candidate)]) -> Vec<(u8, u32)> {
         .map(|(rank, _)| {
             let turns = match (*rank, last) {
                 (_, 0) => 1,
-                (0, _) => 64,
-                (1, 2..) => 8,
+                (0, _) => NEAR_TURNS,
+                (1, 2..) => NEXT_TURNS,
                 _ => 1,
             };
             (*rank, turns)
