@@ -333,7 +333,7 @@ impl<P: Platform, O> Knows for Core<P, O> {
                     family: server.family,
                 };
                 let standing = self.pacer.controller().standing(&key);
-                routes::counted(family, server.style, &counts, standing.as_ref());
+                routes::counted(family, server, &counts, standing.as_ref());
             }
         }
         routes

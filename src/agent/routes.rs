@@ -1,12 +1,12 @@
 //! A plan as it is shown on the local socket, with what the kernel counts and how the capacity loop
 //! sees it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
 use crate::capacity::{EndpointState, RankState, Standing, StandingEndpoint, StandingRank};
 use crate::kernel::ipvs::DestinationEntry;
-use crate::model::{Capacity, EndpointSet, Origin, SetId};
+use crate::model::{Capacity, EndpointSet, Level, Origin, SetId};
 use crate::plan::{
     By, Frontend, PortPlan, RealServer, ServicePlan, Style, Unserved, VirtualServer, Word,
 };
@@ -154,7 +154,8 @@ fn because(server: &VirtualServer, levels: &[LevelRoutes]) -> Vec<String> {
             vec![why.into()]
         }
         (Some(nearest), Style::Ladder) => {
-            vec![format!("level {} is the nearest", nearest.title())]
+            let nearest = format!("level {} is the nearest", nearest.title());
+            std::iter::once(nearest).chain(together(server)).collect()
         }
         (Some(_), Style::Share) => levels
             .iter()
@@ -166,11 +167,30 @@ fn because(server: &VirtualServer, levels: &[LevelRoutes]) -> Vec<String> {
     }
 }
 
+/// Which levels are not filled one after the other, on a ladder: those that the routing mode takes
+/// for one, or that the kernel's weights cannot keep apart.
+fn together(server: &VirtualServer) -> Vec<String> {
+    if server.style == Style::Share {
+        return Vec::new();
+    }
+    let mut ranks: BTreeMap<u8, BTreeSet<Level>> = BTreeMap::new();
+    for real in &server.reals {
+        ranks.entry(real.rank).or_default().insert(real.level);
+    }
+    let shared = ranks.into_values().filter(|levels| levels.len() > 1);
+    shared
+        .map(|levels| {
+            let levels: Vec<Level> = levels.into_iter().collect();
+            format!("levels {} are filled together", Level::list(&levels))
+        })
+        .collect()
+}
+
 /// Adds what the kernel counts at the endpoints, and for a virtual server with a capacity how it
 /// stands.
 pub fn counted(
     family: &mut FamilyRoutes,
-    style: Style,
+    server: &VirtualServer,
     counts: &[DestinationEntry],
     standing: Option<&Standing>,
 ) {
@@ -193,11 +213,11 @@ pub fn counted(
         level.inactive = level.endpoints.iter().map(|one| one.inactive).sum();
     }
     if let Some(standing) = standing {
-        stands(family, style, standing);
+        stands(family, server, standing);
     }
 }
 
-fn stands(family: &mut FamilyRoutes, style: Style, standing: &Standing) {
+fn stands(family: &mut FamilyRoutes, server: &VirtualServer, standing: &Standing) {
     let busy = standing.ranks.iter().any(|rank| rank.share > 0.0);
     let known: HashMap<String, (&StandingRank, &StandingEndpoint)> = standing
         .ranks
@@ -233,7 +253,7 @@ fn stands(family: &mut FamilyRoutes, style: Style, standing: &Standing) {
     }
     let levels = family.levels.iter();
     let mut with_room = levels.filter(|level| level.state != LevelState::Saturated);
-    let open = match style {
+    let open = match server.style {
         Style::Ladder => with_room.next(),
         Style::Share => with_room.max_by(|a, b| a.share.total_cmp(&b.share)),
     };
@@ -246,7 +266,7 @@ fn stands(family: &mut FamilyRoutes, style: Style, standing: &Standing) {
             level.reason
         )
     });
-    family.because = reasons.collect();
+    family.because = reasons.chain(together(server)).collect();
     family.because.push(whose_budgets(standing).to_owned());
 }
 

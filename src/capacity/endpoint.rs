@@ -106,10 +106,11 @@ impl Endpoint {
         changed
     }
 
-    /// Gives it a threshold that is right for the last counts; `remembered` are the connections
-    /// that the kernel may have kept from an earlier life, where there are no counts.
-    pub fn close(&mut self, remembered: u32, at: Moment<'_>) {
-        let Some(situation) = self.situation(1.0, at) else {
+    /// Gives it a threshold that is right for the last counts, with its budget lifted by a factor;
+    /// `remembered` are the connections that the kernel may have kept from an earlier life, where
+    /// there are no counts.
+    pub fn close(&mut self, remembered: u32, factor: f64, at: Moment<'_>) {
+        let Some(situation) = self.situation(factor, at) else {
             return;
         };
         let limits = match self.recent.count() {
@@ -246,6 +247,12 @@ impl Endpoint {
         } else {
             f64::from(budget)
         })
+    }
+
+    /// How many more connections it may have, if its budget is lifted by a factor.
+    pub fn room(&self, factor: f64, at: Moment<'_>) -> Option<f64> {
+        let budget = f64::from(self.budget(at)?) * factor;
+        Some((budget - f64::from(self.load(at.unit))).max(0.0))
     }
 
     /// So many whole connections for a part.

@@ -9,6 +9,8 @@ pub struct Pace {
     pub tick: Duration,
     /// Between two ticks of a virtual server whose thresholds may not last for a whole `tick`.
     pub fast_tick: Duration,
+    /// After a change at a virtual server that goes by hash, for so long there is no other.
+    pub hash_rests: Duration,
     /// For so long after its first endpoints those of a virtual server are not new: what is known of
     /// a Service arrives slice by slice.
     pub gather: Duration,
@@ -37,13 +39,14 @@ pub struct Pace {
 }
 
 impl Default for Pace {
-    /// Tick 500 ms (100 ms under churn), gather 5 s, slow start 30 s from 10 %, enter at 1.0 for 1 s,
+    /// Tick 500 ms (100 ms under churn), 2 s between edits of a hash, gather 5 s, slow start 30 s from 10 %, enter at 1.0 for 1 s,
     /// leave at 0.75 for 10 s, idle after 10 s, a lift sinks after 1.5 s, primary from 20 % of
     /// demand, called back after 30 s, budgets last 10 s.
     fn default() -> Self {
         Self {
             tick: Duration::from_millis(500),
             fast_tick: Duration::from_millis(100),
+            hash_rests: Duration::from_secs(2),
             gather: Duration::from_secs(5),
             slow_start: Duration::from_secs(30),
             slow_start_from: 0.1,

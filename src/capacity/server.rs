@@ -28,7 +28,7 @@ pub struct Server {
     pub(super) unit: Unit,
     pub(super) style: Style,
     pub(super) scheduler: Scheduler,
-    shed: bool,
+    pub(super) shed: bool,
     pub(super) drain_back: bool,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) ranks: Vec<Rank>,
@@ -47,6 +47,8 @@ pub struct Server {
     /// When it was arranged first, or its last tick.
     pub(super) ticked: Option<Instant>,
     fast: bool,
+    /// When the kernel was last told to change something.
+    edited: Option<Instant>,
 }
 
 impl Server {
@@ -72,6 +74,7 @@ impl Server {
             begun: None,
             ticked: None,
             fast: false,
+            edited: None,
         }
     }
 
@@ -111,6 +114,9 @@ impl Server {
             .map(|endpoint| (endpoint.address, endpoint))
             .collect();
         let last = self.ranks.len().saturating_sub(1);
+        // Where weights are shares, those without a threshold are found anew at every look.
+        let shares = self.style == Style::Share;
+        let open = |place| (shares || place == last) && !plan.shed;
         for (real, place) in plan.reals.iter().zip(&places) {
             let address = (real.ip, real.port);
             let known = before.remove(&address);
@@ -126,18 +132,19 @@ impl Server {
             let remembered = self.departed.remove(&address).map_or(0, |(total, _)| total);
             match (endpoint.budget(at), endpoint.gate) {
                 (None, _) => endpoint.gate = Gate::Open,
-                (Some(_), Gate::Last { .. }) if *place == last && !plan.shed => {}
-                (Some(_), _) if *place == last && !plan.shed => {
+                (Some(_), Gate::Last { .. }) if open(*place) => {}
+                (Some(_), _) if open(*place) && !shares => {
                     endpoint.gate = Gate::Last { lowered: false };
                 }
                 // The next tick moves it.
                 (Some(_), Gate::Threshold(_)) if !fresh => {}
-                (Some(_), _) => endpoint.close(remembered, at),
+                (Some(_), _) => endpoint.close(remembered, 1.0, at),
             }
             self.endpoints.push(endpoint);
         }
         self.weigh(at);
         self.lower(at);
+        self.reserve(at);
         self.remember(before.into_values(), at.now);
         // Budgets may be made of it before the first tick.
         let load = self.load();
@@ -211,8 +218,12 @@ impl Server {
         }
         let since = self.ticked.replace(at.now).unwrap_or(at.now);
         self.measure(at.now.saturating_duration_since(since), at);
+        if self.rests(at) {
+            return Vec::new();
+        }
         self.weigh(at);
         self.lower(at);
+        self.reserve(at);
         self.nudge();
         self.suspect();
         let factor = self.lift.factor();
@@ -230,13 +241,28 @@ impl Server {
                 adjustments.push(wanted);
             }
         }
+        if !adjustments.is_empty() {
+            self.edited = Some(at.now);
+        }
         adjustments
+    }
+
+    /// Whether the last edits are too recent for others: by each, the kernel makes the whole table of
+    /// a hash anew (`ip_vs_mh_dest_changed`).
+    fn rests(&self, at: Moment<'_>) -> bool {
+        let recent = |edited| at.now.saturating_duration_since(edited) < at.pace.hash_rests;
+        self.scheduler == Scheduler::MaglevHash && self.edited.is_some_and(recent)
+    }
+
+    /// Whether a farther rank gets connections only past a nearer one. By hash it has its turns.
+    fn is_strict(&self) -> bool {
+        self.style == Style::Ladder && self.scheduler != Scheduler::MaglevHash
     }
 
     /// Where weights make a ladder, a farther rank gets connections only if the kernel passes all
     /// nearer endpoints over. So one that got none meanwhile is marked in the kernel as full.
     fn suspect(&mut self) {
-        if self.style != Style::Ladder {
+        if !self.is_strict() {
             return;
         }
         let farthest = self
@@ -261,7 +287,7 @@ impl Server {
         let mut closed_before = false;
         for place in 0..self.ranks.len() {
             let sum = Sum::of(self.endpoints.iter().filter(|one| one.place == place), at);
-            let spilled = if closed_before || (self.style == Style::Ladder && place > 0) {
+            let spilled = if closed_before || (self.is_strict() && place > 0) {
                 sum.new
             } else {
                 0

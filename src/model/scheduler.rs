@@ -77,6 +77,12 @@ impl Scheduler {
         }
     }
 
+    /// Whether it looks for another real server if the one that it finds is at its threshold. `dh`
+    /// refuses then (`ip_vs_dh_schedule`), and so would `sh` and `mh` without their flag to fall back.
+    pub const fn passes_over(self) -> bool {
+        !matches!(self, Self::DestinationHash)
+    }
+
     /// The scheduler of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.name() == name)

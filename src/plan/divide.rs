@@ -23,12 +23,21 @@ use crate::model::{Capacity, Level, Mode, Protocol, RemoteUse, Scheduler};
 const FAR: usize = 256;
 /// The same for UDP: an idle endpoint costs nothing to `wlc`, so each gets one flow per time-out.
 const FAR_UDP: usize = 8;
+/// The same for a hash, where a farther endpoint always has its turns, or as many as there are in
+/// the first rank.
+const FAR_HASH: usize = 4;
+/// The turns of an endpoint of the first rank and of the second of more than two: the kernel squeezes
+/// what it is given into 64 for the largest weight (`ip_vs_mh_shift_weight`).
+const NEAR_TURNS: u32 = 64;
+const NEXT_TURNS: u32 = 2;
 /// The most steps of a round of `wrr`, which looks at every real server in each, with a lock held
 /// (about 4 ns each: 1 ms).
 const WRR_STEPS: u64 = 250_000;
-/// What is let in above twice the capacity of an endpoint before a farther one comes first: the
-/// thresholds also count connections that are over.
-const MARGIN: u32 = 64;
+/// What is let in above an eighth more than the capacity of an endpoint before an idle farther one
+/// comes first. The thresholds keep active connections, which are all that counts to `sed`, below
+/// that: what they admit beyond a budget is head-room and what comes and ends within a tick. Once
+/// all are full they admit more, but then no farther endpoint is idle.
+const MARGIN: u32 = 16;
 /// The most that is learned of an endpoint whose capacity is `auto`.
 const LEARNED: u32 = 4_096;
 
@@ -50,7 +59,7 @@ pub fn divide(
     let ranked = rank(candidates, routing);
     let ladder = matches!(ranked.style, Style::Ladder);
     // Before itself a client has nothing to choose, so that it has no use for a scheduler by name.
-    let named = routing.scheduler.filter(|_| !own);
+    let named = routing.scheduler_for(protocol).filter(|_| !own);
     let scheduler = scheduler(ladder, protocol, named, routing, here);
     // A scheduler that somebody chose may know nothing of ladders.
     let style = match scheduler {
@@ -59,7 +68,11 @@ pub fn divide(
         | Scheduler::MaglevHash => ranked.style,
         _ => Style::Share,
     };
-    let candidates = nearby(ranked.candidates, protocol, here);
+    let candidates = match style {
+        Style::Ladder => ranked.candidates,
+        Style::Share => without_fallbacks(ranked.candidates, routing),
+    };
+    let candidates = nearby(candidates, protocol, scheduler, here);
     let steps: Vec<(u8, u32)> = match (style, scheduler) {
         (Style::Share, _) => share(&candidates, scheduler, routing),
         (Style::Ladder, Scheduler::MaglevHash) => turns(&candidates),
@@ -162,15 +175,42 @@ fn scheduler(
     }
 }
 
+/// Leaves out what is a fallback, as long as there is anything else: where weights are shares, all
+/// that is programmed gets some.
+fn without_fallbacks(
+    candidates: Vec<(u8, Candidate)>,
+    routing: &Routing<'_>,
+) -> Vec<(u8, Candidate)> {
+    let first = |(rank, one): &(u8, Candidate)| (is_fallback(one, routing), *rank);
+    let Some(best) = candidates.iter().map(first).min() else {
+        return candidates;
+    };
+    let mut kept = candidates;
+    kept.retain(|one| match first(one) {
+        (false, _) => true,
+        // One cluster after the other.
+        fallback => fallback == best,
+    });
+    kept
+}
+
+/// Whether it is to serve only if nearer endpoints have no room or are gone.
+fn is_fallback(candidate: &Candidate, routing: &Routing<'_>) -> bool {
+    candidate.level == Level::Remote && routing.remote == RemoteUse::Fallback
+}
+
 /// Leaves out all but a few endpoints of far ranks, others on every node.
 fn nearby(
     candidates: Vec<(u8, Candidate)>,
     protocol: Protocol,
+    scheduler: Scheduler,
     here: &Here,
 ) -> Vec<(u8, Candidate)> {
-    let most = match protocol {
-        Protocol::Udp => FAR_UDP,
-        Protocol::Tcp | Protocol::Sctp => FAR,
+    let near = || candidates.iter().filter(|(rank, _)| *rank == 0).count();
+    let most = match (scheduler, protocol) {
+        (Scheduler::MaglevHash, _) => near().clamp(FAR_HASH, FAR),
+        (_, Protocol::Udp) => FAR_UDP,
+        (_, Protocol::Tcp | Protocol::Sctp) => FAR,
     };
     let mut far: Vec<(u8, u64, usize)> = candidates
         .iter()
@@ -230,7 +270,7 @@ fn within_a_round(mut weights: Vec<u32>) -> Vec<u32> {
     weights
 }
 
-/// Turns at Maglev's table, which the kernel squeezes into 64 for the largest weight.
+/// Turns at Maglev's table.
 fn turns(candidates: &[(u8, Candidate)]) -> Vec<(u8, u32)> {
     let last = candidates.iter().map(|(rank, _)| *rank).max().unwrap_or(0);
     candidates
@@ -238,8 +278,8 @@ fn turns(candidates: &[(u8, Candidate)]) -> Vec<(u8, u32)> {
         .map(|(rank, _)| {
             let turns = match (*rank, last) {
                 (_, 0) => 1,
-                (0, _) => 64,
-                (1, 2..) => 8,
+                (0, _) => NEAR_TURNS,
+                (1, 2..) => NEXT_TURNS,
                 _ => 1,
             };
             (*rank, turns)
@@ -263,7 +303,8 @@ fn ladder_of(candidates: &[(u8, Candidate)], routing: &Routing<'_>) -> Vec<(u8, 
                     (Mode::Spill, Some(capacity)) => capacity,
                     _ => preference(one, routing),
                 },
-                admitted: capacity * 2 + MARGIN,
+                admitted: capacity + capacity / 8 + MARGIN,
+                fallback: is_fallback(one, routing),
             }
         })
         .collect();

@@ -28,6 +28,8 @@ pub struct Rung {
     pub part: NonZeroU32,
     /// The connections that it may be let have.
     pub admitted: u32,
+    /// Whether it serves only if those that are no fallback have no room.
+    pub fallback: bool,
 }
 
 /// A ladder: ranks and weights, one for each rung.
@@ -36,28 +38,52 @@ pub struct Ladder(Vec<(u8, u32)>);
 
 impl Ladder {
     /// The ladder of these rungs. Where the kernel's 31 bits cannot hold so many ranks of such
-    /// capacities, the farthest ranks become one.
+    /// capacities, some become one: of neighbours that are both a fallback or both none, the farthest
+    /// first.
     pub fn new(rungs: &[Rung]) -> Self {
-        let last = rungs.iter().map(|rung| rung.rank).max().unwrap_or(0);
-        (0..=last)
-            .rev()
-            .find_map(|last| {
-                let merged: Vec<Rung> = rungs
-                    .iter()
-                    .map(|rung| Rung {
-                        rank: rung.rank.min(last),
-                        ..*rung
-                    })
-                    .collect();
-                BASES.iter().find_map(|base| build(&merged, last, *base))
-            })
-            // A single rank always fits, with the parts of its rungs as weights.
-            .unwrap_or_else(|| Self(rungs.iter().map(|_| (0, 1)).collect()))
+        let mut rungs = rungs.to_vec();
+        loop {
+            let last = rungs.iter().map(|rung| rung.rank).max().unwrap_or(0);
+            let ladder = BASES.iter().find_map(|base| build(&rungs, last, *base));
+            if let Some(ladder) = ladder {
+                return ladder;
+            }
+            if last == 0 {
+                // A single rank always fits, with the parts of its rungs as weights.
+                return Self(rungs.iter().map(|_| (0, 1)).collect());
+            }
+            let joined = (1..=last).rev().find(|rank| is_alike(&rungs, *rank));
+            match joined {
+                Some(rank) => join(&mut rungs, rank),
+                // Before a fallback becomes like others, those of a rank become like each other.
+                None if rungs.iter().any(|rung| rung.part != NonZeroU32::MIN) => {
+                    for rung in &mut rungs {
+                        rung.part = NonZeroU32::MIN;
+                    }
+                }
+                None => join(&mut rungs, last),
+            }
+        }
     }
 
     /// Rank and weight of each rung, in the order in which they were given.
     pub fn steps(&self) -> impl Iterator<Item = (u8, u32)> {
         self.0.iter().copied()
+    }
+}
+
+/// Whether a rank and the one before it are both a fallback, or both none.
+fn is_alike(rungs: &[Rung], rank: u8) -> bool {
+    let both = rungs.iter().filter(|rung| rung.rank.abs_diff(rank) <= 1);
+    let mut both = both.filter(|rung| rung.rank <= rank);
+    let first = both.next().map(|rung| rung.fallback);
+    both.all(|rung| Some(rung.fallback) == first)
+}
+
+/// Makes a rank and the one before it one.
+fn join(rungs: &mut [Rung], rank: u8) {
+    for rung in rungs.iter_mut().filter(|rung| rung.rank >= rank) {
+        rung.rank -= 1;
     }
 }
 
@@ -147,6 +173,7 @@ mod tests {
             rank,
             part: NonZeroU32::new(part).expect("a part"),
             admitted,
+            fallback: false,
         }
     }
 
@@ -174,10 +201,32 @@ mod tests {
     }
 
     #[test]
-    fn ranks_that_do_not_fit_into_the_kernels_integers_become_one() {
+    fn the_farthest_ranks_that_do_not_fit_into_the_kernels_integers_become_one() {
         let rungs: Vec<Rung> = (0..5).map(|rank| rung(rank, 1, 100_000)).collect();
         let ranks: Vec<u8> = steps(&rungs).iter().map(|(rank, _)| *rank).collect();
         assert_eq!(ranks, [0, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_fallback_stays_one_however_large_the_capacities_are() {
+        for capacity in [600, 2_000, 100_000, 1_000_000] {
+            for fallbacks in 1..=2 {
+                let rungs: Vec<Rung> = (0..3 + fallbacks)
+                    .map(|rank| Rung {
+                        fallback: rank >= 3,
+                        ..rung(rank, 1 + u32::from(rank % 2) * 63, capacity)
+                    })
+                    .collect();
+                let steps = steps(&rungs);
+                let (near, far) = steps.split_at(3);
+                for (rank, weight) in near {
+                    for (far_rank, far_weight) in far {
+                        assert!(rank < far_rank, "{capacity}: {steps:?}");
+                        assert!(u64::from(*weight) > u64::from(capacity) * u64::from(*far_weight));
+                    }
+                }
+            }
+        }
     }
 
     proptest! {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{By, Here};
 use crate::model::{
-    Capacity, Endpoint, EndpointSlice, HostCapacity, Level, Mode, Remote, RemoteUse, Said,
-    Scheduler, Service, Tuning, Weights,
+    Capacity, Endpoint, EndpointSlice, HostCapacity, Level, Mode, Protocol, Remote, RemoteUse,
+    Said, Scheduler, Service, Tuning, Weights,
 };
 
 /// All that decides where a Service's connections go, besides its endpoints.
@@ -84,6 +84,19 @@ impl<'a> Routing<'a> {
                 .copied()
                 .unwrap_or(false),
             capacity: service.tuning.capacity.get().copied(),
+        }
+    }
+
+    /// The scheduler that was asked for by name, as far as it is one for this protocol. Some look at
+    /// active connections alone, and the kernel never takes a flow of UDP for one: they would send
+    /// all flows to one endpoint. `wlc` counts both.
+    pub fn scheduler_for(&self, protocol: Protocol) -> Option<Scheduler> {
+        match (self.scheduler?, protocol) {
+            (
+                Scheduler::ShortestExpectedDelay | Scheduler::NeverQueue | Scheduler::Overflow,
+                Protocol::Udp,
+            ) => Some(Scheduler::WeightedLeastConnection),
+            (named, _) => Some(named),
         }
     }
 

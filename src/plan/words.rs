@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use super::Here;
 use super::endpoints::near;
 use super::routing::{Affinity, Routing, Voices};
-use crate::model::{Capacity, EndpointSlice, Level, Mode, Remote, Service};
+use crate::model::{Capacity, EndpointSlice, Level, Mode, Protocol, Remote, Service};
 
 /// What holds for one part of the routing, and who said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,18 @@ pub fn words(service: &Service, slices: &[&EndpointSlice], here: &Here) -> Vec<W
     words.push(word("remote", &remote.cloned().unwrap_or_default(), by));
     if let Some(scheduler) = routing.scheduler {
         let by = said.by(|one| &one.scheduler);
-        words.push(word("scheduler", &scheduler.name(), by));
+        let serves_udp = service
+            .ports
+            .iter()
+            .any(|one| one.protocol == Protocol::Udp);
+        let udp = routing
+            .scheduler_for(Protocol::Udp)
+            .filter(|other| *other != scheduler && serves_udp);
+        let value = udp.map_or_else(
+            || scheduler.to_string(),
+            |udp| format!("{scheduler} ({udp} for UDP, whose flows {scheduler} does not count)"),
+        );
+        words.push(word("scheduler", &value, by));
     }
     let by = said.by(|one| &one.shed);
     if routing.shed || by != By::Configuration {

@@ -52,6 +52,14 @@ impl Way {
             Families::V4 | Families::Both => service.v4(80),
         }
     }
+
+    /// Where it reaches a pod.
+    pub fn at(self, pod: &Pod) -> IpAddr {
+        match self.1 {
+            Families::V6 => pod.addresses.v6.into(),
+            Families::V4 | Families::Both => pod.addresses.v4.into(),
+        }
+    }
 }
 
 /// How many pods there are at which distance from the client on `east-1`.

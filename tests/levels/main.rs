@@ -35,6 +35,7 @@ fn main() -> ExitCode {
             order::nobody_is_refused_when_every_level_is_over_its_budget,
             order::a_client_with_affinity_stays_with_one_near_pod,
             order::balance_is_even_at_any_distance,
+            order::full_pods_are_passed_over_in_every_mode,
             endpoints::a_level_that_dies_is_left_at_once_and_nobody_is_refused,
             endpoints::the_first_pod_of_a_new_level_is_not_flooded,
             endpoints::a_pod_that_comes_back_is_not_taken_for_full,

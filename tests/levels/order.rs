@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use lab::traffic::Protocol;
 use lab::world::Place;
 
-use crate::bed::{BUDGET, Bed, Pods, ROUTING, TCP, WAYS, at_most, each_has};
+use crate::bed::{BUDGET, Bed, CAPACITY, Pods, ROUTING, TCP, WAYS, at_most, each_has};
 
 /// Four pods near and four far, 25 connections each.
 const FOUR_AND_FOUR: Pods = Pods {
@@ -180,6 +180,42 @@ pub fn balance_is_even_at_any_distance() -> Result<()> {
         for pods in [&bed.node, &bed.zone, &bed.cluster] {
             each_has(&held, pods, 19..=21)?;
         }
+    }
+    Ok(())
+}
+
+/// All of it on one level, where no level is passed over as a whole.
+pub fn full_pods_are_passed_over_in_every_mode() -> Result<()> {
+    let mut bed = Bed::new(Pods {
+        node: 3,
+        ..Pods::default()
+    })?;
+    let mut services = Vec::new();
+    for mode in ["balance", "prefer"] {
+        for (index, way) in WAYS.into_iter().enumerate() {
+            let [small, middle, large] = [0, 1, 2].map(|n| way.at(&bed.node[n]));
+            let service = bed
+                .plain(&format!("{mode}-{index}"), way)?
+                .annotation(ROUTING, mode)
+                .slice_annotation(CAPACITY, &format!("{small}=5,{middle}=10,{large}=100"));
+            bed.east()?.publish(&service, bed.own())?;
+            services.push((way, service));
+        }
+    }
+    bed.start_agent_and_warm_up(5)?;
+    for (way, web) in &services {
+        let mut held = bed.hold(*way, web, 9)?;
+        each_has(&held, &bed.node, 2..=4)?;
+
+        held.add(bed.hold(*way, web, 60)?);
+        each_has(&held, &bed.node[..1], 5..=at_most(5))?;
+        each_has(&held, &bed.node[1..2], 10..=at_most(10))?;
+        ensure!(held.ping().answered() == 69, "{way:?}: one was cut");
+
+        // More than all have room for: nobody is refused, and nobody takes all of it.
+        held.add(bed.hold(*way, web, 91)?);
+        each_has(&held, &bed.node[..1], 5..=15)?;
+        each_has(&held, &bed.node[1..2], 10..=30)?;
     }
     Ok(())
 }

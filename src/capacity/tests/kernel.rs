@@ -1,5 +1,6 @@
 //! A kernel in memory: as much of IPVS as decides where a connection goes (`ip_vs_sed.c`,
-//! `ip_vs_wlc.c`, `ip_vs_bind_dest` and `ip_vs_unbind_dest` in `ip_vs_conn.c`,
+//! `ip_vs_wlc.c`, `ip_vs_lc.c`, what a round of `ip_vs_rr.c` and `ip_vs_wrr.c` adds up to,
+//! `ip_vs_bind_dest` and `ip_vs_unbind_dest` in `ip_vs_conn.c`,
 //! `__ip_vs_update_dest` in `ip_vs_ctl.c`).
 
 use std::collections::BTreeMap;
@@ -47,6 +48,8 @@ pub struct World {
     /// What ends when: connections that close, and those that are forgotten.
     ends: BTreeMap<Instant, Vec<(Address, bool)>>,
     next_tick: Instant,
+    /// What each real server has had of the rounds so far, for its weight.
+    turns: BTreeMap<Address, f64>,
     /// Which connections closed, and when.
     pub closed: Vec<(Instant, Address)>,
     /// Whether endpoints answer.
@@ -82,6 +85,7 @@ impl World {
             edits: 0,
             ends: BTreeMap::new(),
             next_tick: now,
+            turns: BTreeMap::new(),
             closed: Vec::new(),
             answers: true,
         }
@@ -204,8 +208,15 @@ impl World {
     pub fn connect(&mut self, holds: Duration) -> Option<Address> {
         let udp = self.key.id.port.protocol == Protocol::Udp;
         let scheduler = self.plan.scheduler;
+        if matches!(
+            scheduler,
+            Scheduler::RoundRobin | Scheduler::WeightedRoundRobin
+        ) {
+            let next = self.next_turn(scheduler);
+            return self.bind(next, udp, holds);
+        }
         let cost = |dest: &Dest| match scheduler {
-            Scheduler::WeightedLeastConnection => {
+            Scheduler::WeightedLeastConnection | Scheduler::LeastConnection => {
                 u64::from(dest.count.active) * 256 + u64::from(dest.count.inactive)
             }
             _ => u64::from(dest.count.active) + 1,
@@ -223,7 +234,35 @@ impl World {
                 best = Some(index);
             }
         }
-        let Some(index) = best else {
+        self.bind(best, udp, holds)
+    }
+
+    /// The real server that has had least of the rounds for its weight, of those that take
+    /// connections. Who takes none misses its turns.
+    fn next_turn(&mut self, scheduler: Scheduler) -> Option<usize> {
+        let weight = |dest: &Dest| match scheduler {
+            Scheduler::RoundRobin => 1.0,
+            _ => f64::from(dest.weight),
+        };
+        let turns = |dest: &Dest, turns: &BTreeMap<Address, f64>| {
+            turns.get(&dest.count.address()).copied().unwrap_or(0.0)
+        };
+        let open = self.dests.iter().enumerate();
+        let open = open.filter(|(_, dest)| !dest.overload && dest.weight > 0);
+        let next = |dest: &Dest| turns(dest, &self.turns) + 1.0 / weight(dest);
+        let (index, dest) = open.min_by(|(_, one), (_, two)| next(one).total_cmp(&next(two)))?;
+        let at = next(dest);
+        self.turns.insert(dest.count.address(), at);
+        for dest in self.dests.iter().filter(|dest| dest.overload) {
+            let missed = at - 1.0 / weight(dest);
+            let had = self.turns.entry(dest.count.address()).or_default();
+            *had = had.max(missed);
+        }
+        Some(index)
+    }
+
+    fn bind(&mut self, to: Option<usize>, udp: bool, holds: Duration) -> Option<Address> {
+        let Some(index) = to else {
             self.refused += 1;
             return None;
         };

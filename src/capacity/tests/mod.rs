@@ -7,6 +7,7 @@ mod newcomers;
 mod property;
 mod rules;
 mod sets;
+mod shares;
 mod water;
 
 use std::num::{NonZeroU16, NonZeroU32};

@@ -135,26 +135,6 @@ fn the_last_rank_has_a_threshold_if_load_is_to_be_shed() {
 }
 
 #[test]
-fn where_weights_are_shares_the_farthest_level_has_no_threshold() {
-    let mut plan = ladder(Protocol::Tcp, &[2, 2, 2], connections(10));
-    plan.style = Style::Share;
-    plan.scheduler = Scheduler::WeightedRoundRobin;
-    for real in &mut plan.reals {
-        real.rank = 0;
-        real.weight = 10;
-    }
-    let mut controller = Controller::new(Pace::default());
-    controller.arrange(&key(Protocol::Tcp), &mut plan, &[], Instant::now());
-    let limited: Vec<bool> = plan
-        .reals
-        .iter()
-        .map(|real| real.limits.upper > 0)
-        .collect();
-    assert_eq!(limited, [true, true, true, true, false, false]);
-    assert!(plan.reals.iter().all(|real| real.weight == 10), "no nudges");
-}
-
-#[test]
 fn an_endpoint_of_any_number_has_no_threshold() {
     let mut plan = ladder(Protocol::Tcp, &[2, 1], connections(10));
     plan.reals[0].capacity = Capacity::Unlimited;
@@ -407,4 +387,33 @@ fn an_endpoint_that_the_kernel_passes_over_is_opened_by_a_limit_that_falls_and_r
     world.open(4, LONG, 400 * MILLIS);
     assert!((1..=2).contains(&world.all(1)), "{} went far", world.all(1));
     assert!(!world.dests[near].overload);
+}
+
+#[test]
+fn by_hash_idle_near_endpoints_are_not_taken_for_full_and_edits_are_rare() {
+    let mut plan = ladder(Protocol::Tcp, &[2, 1], connections(10));
+    plan.scheduler = Scheduler::MaglevHash;
+    let mut world = World::warm(Controller::new(Pace::default()), key(Protocol::Tcp), plan);
+    world.pass(SECOND);
+    // A client whose turn is far.
+    let far = address(1, 0);
+    for _ in 0..20 {
+        let count = &mut world.dest(far).expect("far").count;
+        count.active += 1;
+        count.connections += 1;
+        world.pass(SECOND / 2);
+    }
+    assert_eq!(world.edits, 0);
+    assert_eq!(world.standing().spilled, 0, "nobody was full");
+
+    // Near ones whose connections end all the time, so that their thresholds move.
+    for _ in 0..40 {
+        for near in [address(0, 0), address(0, 1)] {
+            let count = &mut world.dest(near).expect("near").count;
+            count.inactive += 10;
+            count.connections += 10;
+        }
+        world.pass(SECOND / 2);
+    }
+    assert!((1..=2 * 11).contains(&world.edits), "{}", world.edits);
 }

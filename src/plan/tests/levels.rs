@@ -99,7 +99,7 @@ fn a_service_that_spills_has_a_rank_for_each_level_and_weights_that_keep_them_ap
         ("10.1.2.5", "10.1.3.5"),
         ("10.1.3.5", "10.2.1.5"),
     ] {
-        assert!(weight(&server, near) > 50 * weight(&server, far));
+        assert!(weight(&server, near) > 40 * weight(&server, far));
     }
 }
 
@@ -418,6 +418,102 @@ fn a_scheduler_by_name_is_taken_and_ladders_are_only_for_those_that_know_them() 
         named(Scheduler::WeightedLeastConnection).style,
         Style::Ladder
     );
+}
+
+#[test]
+fn a_scheduler_that_knows_no_ladders_leaves_a_fallback_alone_while_anything_else_is_there() {
+    let named = |scheduler| {
+        web(|tuning| {
+            spill(25)(tuning);
+            tuning.scheduler = Said::Valid(scheduler);
+            tuning.remote = Said::Valid(Remote {
+                when: RemoteUse::Fallback,
+                order: vec!["west".into()],
+            });
+        })
+    };
+    let (west, north) = (remote("west", "10.2.1.5"), remote("north", "10.3.1.5"));
+    for scheduler in [
+        Scheduler::RoundRobin,
+        Scheduler::LeastConnection,
+        Scheduler::WeightedRoundRobin,
+    ] {
+        let web = named(scheduler);
+        let near = server(&web, &[near_to_far(), west.clone(), north.clone()]);
+        assert_eq!(near.style, Style::Share);
+        assert_eq!(near.reals.len(), 3, "{scheduler}");
+        assert!(near.reals.iter().all(|real| real.level != Level::Remote));
+        let far = server(&web, &[north.clone(), west.clone()]);
+        assert_eq!(ranks(&far), [(0, "10.2.1.5".into())], "one after the other");
+    }
+    let ladder = server(
+        &named(Scheduler::WeightedLeastConnection),
+        &[near_to_far(), west],
+    );
+    assert_eq!(ladder.reals.len(), 4);
+}
+
+#[test]
+fn for_udp_a_scheduler_that_counts_active_connections_alone_is_wlc() {
+    let over = |protocol, scheduler| {
+        let mut web = web(|tuning| tuning.scheduler = Said::Valid(scheduler));
+        web.ports = vec![service_port("http", protocol, 53)];
+        server(&web, &[]).scheduler
+    };
+    for scheduler in [
+        Scheduler::ShortestExpectedDelay,
+        Scheduler::NeverQueue,
+        Scheduler::Overflow,
+    ] {
+        assert_eq!(over(Protocol::Tcp, scheduler), scheduler);
+        let udp = over(Protocol::Udp, scheduler);
+        assert_eq!(udp, Scheduler::WeightedLeastConnection);
+    }
+    let rr = Scheduler::RoundRobin;
+    assert_eq!(over(Protocol::Udp, rr), rr);
+}
+
+#[test]
+fn other_clusters_have_a_rank_of_their_own_however_large_the_capacities_are() {
+    for (capacity, expected) in [
+        (1_000, [0, 1, 2, 3]),
+        (30_000, [0, 1, 1, 2]),
+        (1_000_000, [0, 0, 0, 1]),
+    ] {
+        let server = server(
+            &web(spill(capacity)),
+            &[near_to_far(), remote("west", "10.2.1.5")],
+        );
+        let ranks: Vec<u8> = ranks(&server).into_iter().map(|(rank, _)| rank).collect();
+        assert_eq!(ranks, expected, "{capacity}");
+    }
+}
+
+#[test]
+fn by_hash_few_farther_endpoints_have_turns() {
+    let mut sticky = web(spill(25));
+    sticky.affinity_seconds = Some(60);
+    sticky.tuning.affinity_yield = Said::Valid(true);
+    let many = |third: u8, node: &str, zone: &str, count: u8| {
+        let one = |n| endpoint(&format!("10.1.{third}.{n}"), node, zone);
+        (1..=count).map(one).collect::<Vec<_>>()
+    };
+    let turns = |near: u8| {
+        let mut all = many(1, "a1", "a", near);
+        all.extend(many(2, "a2", "a", 100));
+        all.extend(many(3, "b1", "b", 100));
+        let server = server(&sticky, &[slice("web-1", "web", all)]);
+        assert_eq!(server.scheduler, Scheduler::MaglevHash);
+        let of = |near: bool| -> u32 {
+            let reals = server.reals.iter();
+            let reals = reals.filter(|real| (real.rank == 0) == near);
+            reals.map(|real| real.weight).sum()
+        };
+        (of(true), of(false))
+    };
+    assert_eq!(turns(1), (64, 4 * 2 + 4));
+    assert_eq!(turns(4), (256, 4 * 2 + 4));
+    assert_eq!(turns(40), (64 * 40, 40 * 2 + 40));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::model::{Capacity, Mode, Remote, RemoteUse, Said, SliceCapacity};
+use crate::model::{Capacity, Mode, Remote, RemoteUse, Said, Scheduler, SliceCapacity};
 
 fn connections(number: u32) -> Capacity {
     Capacity::Connections(NonZeroU32::new(number).expect("a capacity"))
@@ -99,4 +99,21 @@ fn slices_speak_of_their_endpoints_before_the_service() {
     assert_eq!(capacities(&slices), [spread]);
     // A Service without endpoints says it as well.
     assert_eq!(capacities(&[]), [("capacity 80".into(), By::Service)]);
+}
+
+#[test]
+fn a_scheduler_that_is_another_one_for_udp_says_why() {
+    let mut web = service("web", &["10.96.0.10"]);
+    web.tuning.scheduler = Said::Valid(Scheduler::ShortestExpectedDelay);
+    let scheduler = |web: &Service| {
+        let words = said(web, &[pods()], &here()).into_iter();
+        let mut words = words.map(|(word, _)| word);
+        words.find(|word| word.starts_with("scheduler"))
+    };
+    assert_eq!(scheduler(&web).as_deref(), Some("scheduler sed"));
+    web.ports.push(service_port("dns", Protocol::Udp, 53));
+    assert_eq!(
+        scheduler(&web).as_deref(),
+        Some("scheduler sed (wlc for UDP, whose flows sed does not count)")
+    );
 }
