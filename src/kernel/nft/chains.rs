@@ -12,6 +12,7 @@ use netlink_packet_netfilter::nftables::InetHookNumber;
 use super::Base;
 use super::expression::Next;
 use super::masquerade::{MASQUERADE, masquerade, postrouting, sent_on};
+use super::pinned::{self, Timeouts};
 use super::rule::{Field, Rule};
 use super::set::Set;
 use crate::model::{Family, Protocol};
@@ -63,13 +64,17 @@ pub struct Hook {
     pub priority: i32,
 }
 
-/// All chains.
-pub fn chains(base: &Base) -> Vec<Chain> {
-    let chain = |name, rules| Chain {
+/// A chain that packets enter from another.
+pub fn inner(name: &'static str, rules: Vec<Rule>) -> Chain {
+    Chain {
         name,
         hook: None,
         rules,
-    };
+    }
+}
+
+/// All chains; `timeouts` are those of session affinity that are in use.
+pub fn chains(base: &Base, timeouts: &Timeouts) -> Vec<Chain> {
     let base_chain = |name, kind, point, priority, rules| Chain {
         name,
         hook: Some(Hook {
@@ -80,7 +85,7 @@ pub fn chains(base: &Base) -> Vec<Chain> {
         rules,
     };
     let (input, output) = (InetHookNumber::LocalIn, InetHookNumber::LocalOut);
-    vec![
+    let mut chains = vec![
         base_chain(INPUT, "filter", input, 90, enter()),
         base_chain(INPUT_AFTER, "filter", input, 110, leave(base)),
         // A chain of type route, since the restored mark may be one to route by.
@@ -93,15 +98,17 @@ pub fn chains(base: &Base) -> Vec<Chain> {
             100,
             postrouting(base),
         ),
-        chain(CLASSIFY, classify(base)),
-        chain(MARKED, marked(base)),
-        chain(CALL_BACK, call_back()),
-        chain(REFUSE, refuse()),
-        chain(SENT_ON, sent_on(base)),
-        chain(KEPT, kept()),
-        chain(RESTORE, restore()),
-        chain(MASQUERADE, masquerade(base)),
-    ]
+        inner(CLASSIFY, classify(base)),
+        inner(MARKED, marked(base)),
+        inner(CALL_BACK, call_back()),
+        inner(REFUSE, refuse()),
+        inner(SENT_ON, sent_on(base)),
+        inner(KEPT, kept()),
+        inner(RESTORE, restore()),
+        inner(MASQUERADE, masquerade(base)),
+    ];
+    chains.extend(pinned::chains(timeouts));
+    chains
 }
 
 /// The rules of `input` and the second half of `output`: which packets need a mark. Of a connection
@@ -237,16 +244,18 @@ fn look_up(map: Set, find: impl Fn(Rule, &str) -> Rule) -> [Rule; 2] {
     .map(|rule| rule.set_found_mark().goto(MARKED))
 }
 
-/// `marked`: marks that are not for IPVS but verdicts.
+/// `marked`: marks that are not for IPVS but verdicts, and clients that come back.
 fn marked(base: &Base) -> Vec<Rule> {
-    vec![
+    let mut rules = vec![
         Rule::new()
             .mark_under(base.marks.verdict_mask(), base.marks.refusals())
             .goto(REFUSE),
         Rule::new()
             .mark_under(base.marks.verdict_mask(), base.marks.drops())
             .next(Next::Drop),
-    ]
+    ];
+    rules.extend(pinned::known_clients());
+    rules
 }
 
 /// `call_back`: connections to real servers that are to come back to nearer ones are ended, a few a
@@ -280,7 +289,7 @@ fn refuse() -> Vec<Rule> {
 
 /// `kept`: IPVS has left the packet on this node.
 fn kept() -> Vec<Rule> {
-    let mut rules = vec![Rule::new().next(Next::Jump(RESTORE))];
+    let mut rules = vec![pinned::new_clients(), Rule::new().next(Next::Jump(RESTORE))];
     for family in Family::ALL {
         // It has not even changed the address: there is no such virtual server (any more), or the
         // packet is in the middle of a connection that IPVS does not know. No host process shall

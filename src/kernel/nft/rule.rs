@@ -3,6 +3,8 @@
 //! The expressions come in the order in which the `nft` tool would put them, so that it prints the
 //! table in its own language.
 
+use std::num::NonZeroU32;
+
 use ipnet::IpNet;
 use netlink_packet_netfilter::nftables::{MetaKey, Operator};
 
@@ -82,6 +84,11 @@ const KEY: u32 = 0;
 /// into it.
 const SCRATCH: u32 = 8;
 
+/// For what is found in a map and kept at hand, while another key is loaded.
+const FOUND: u32 = SCRATCH + 2;
+/// `IPS_CONFIRMED`, a bit of a connection's status
+const CONFIRMED: u32 = 1 << 3;
+
 /// A rule in the making.
 #[derive(Debug, Default)]
 pub struct Rule {
@@ -151,15 +158,27 @@ impl Rule {
 
     /// For connections whose first packet has left the node or reached a socket.
     pub fn confirmed(self) -> Self {
-        /// `IPS_CONFIRMED`
-        const CONFIRMED: u32 = 1 << 3;
         self.connection_bit(ConntrackKey::Status, CONFIRMED)
     }
 
+    /// For connections whose first packet is this one, and has neither left the node nor reached a
+    /// socket.
+    pub fn unconfirmed(self) -> Self {
+        self.load_connection_bit(ConntrackKey::Status, CONFIRMED)
+            .compare(Operator::Equal, &[0; 4])
+    }
+
     fn connection_bit(self, key: ConntrackKey, bit: u32) -> Self {
-        self.then(expr::conntrack(key, SCRATCH))
-            .then(expr::bitwise(SCRATCH, &bit.to_ne_bytes(), &[0; 4]))
+        self.load_connection_bit(key, bit)
             .compare(Operator::NotEqual, &[0; 4])
+    }
+
+    fn load_connection_bit(self, key: ConntrackKey, bit: u32) -> Self {
+        self.then(expr::conntrack(key, SCRATCH)).then(expr::bitwise(
+            SCRATCH,
+            &bit.to_ne_bytes(),
+            &[0; 4],
+        ))
     }
 
     /// For packets from the side that opened the connection.
@@ -233,6 +252,42 @@ impl Rule {
         // for what it sees compared here, and says so.)
         self.find_mark(fields, map)
             .then(expr::compare(KEY, Operator::NotEqual, &[0; 4]))
+    }
+
+    /// For packets for whose fields a map has this value.
+    pub fn when_mapped_to(self, fields: &[Field], map: &str, value: u32) -> Self {
+        self.find_mark(fields, map)
+            .then(expr::compare(KEY, Operator::Equal, &value.to_ne_bytes()))
+    }
+
+    /// For packets for whose fields a map has a mark, which stays at hand in a register.
+    pub fn find(self, fields: &[Field], map: &str) -> Self {
+        self.key(fields).then(expr::map_to(map, FOUND))
+    }
+
+    /// For packets of which a field of one register, and with it what was found, is in a set.
+    pub fn found_is_in(self, field: Field, set: &str) -> Self {
+        const BEFORE: u32 = FOUND - 1;
+        self.then(field.load(BEFORE))
+            .then(expr::key_is_in(BEFORE, set, true))
+    }
+
+    /// Sets the packet's mark to what was found.
+    pub fn set_mark_found(self) -> Self {
+        self.then(expr::set_mark(FOUND))
+    }
+
+    /// Maps the fields to what was found, for so long; a value that is there already stays, and is
+    /// prolonged.
+    pub fn keep(self, fields: &[Field], map: &str, seconds: NonZeroU32) -> Self {
+        let milliseconds = u64::from(seconds.get()) * 1000;
+        self.key(fields)
+            .then(expr::update(map, KEY, FOUND, milliseconds))
+    }
+
+    /// Takes the fields out of the map that something was found in.
+    pub fn delete(self, fields: &[Field], map: &str) -> Self {
+        self.key(fields).then(expr::delete(map, KEY, FOUND))
     }
 
     fn key(mut self, fields: &[Field]) -> Self {

@@ -9,6 +9,7 @@ use netlink_packet_netfilter::nftables::{
 
 use super::chains::{BORROWED, BORROWED_SIZE, Chain, Hook};
 use super::element::Element;
+use super::pinned::{self, PINNED_SIZE};
 use super::rule::Rule;
 use super::set::Set;
 use crate::model::Family;
@@ -123,6 +124,9 @@ pub fn sets() -> Vec<Request> {
             Set::NodePorts(_) | Set::OutsideNodePorts(_) => key(&[Type::PROTOCOL, Type::PORT]),
             Set::Vips(family) | Set::External(family) => key(&[Type::address(family)]),
             Set::Hairpin(family) => key(&[Type::address(family); 2]),
+            Set::Affinity => key(&[Type::MARK]),
+            Set::Pins(family) => key(&[Type::MARK, Type::address(family), Type::PORT]),
+            Set::Alive => key(&[Type::MARK; 2]),
         };
         let flags = match set {
             Set::Called(_) => {
@@ -143,16 +147,28 @@ pub fn sets() -> Vec<Request> {
         new_set(id, set.name(), attributes)
     });
     // The number of a connection has no type of its own; as a mark it is printed in full.
-    let mut borrowed = key(&[Type::MARK]);
-    borrowed.extend(marks_as_values());
-    borrowed.push(SetAttribute::Flags(
+    let borrowed = (BORROWED, dynamic(&[Type::MARK], BORROWED_SIZE));
+    let pinned = Family::ALL.map(|family| {
+        let client = [Type::address(family), Type::MARK];
+        (pinned::pinned(family), dynamic(&client, PINNED_SIZE))
+    });
+    let filled_by_rules = std::iter::once(borrowed)
+        .chain(pinned)
+        .zip(Set::ALL.len()..);
+    let filled_by_rules =
+        filled_by_rules.map(|((name, attributes), id)| new_set(id, name, attributes));
+    ours.chain(filled_by_rules).collect()
+}
+
+/// A map to marks that rules fill, with at most `size` elements.
+fn dynamic(fields: &[Type], size: u32) -> Vec<SetAttribute> {
+    let mut attributes = key(fields);
+    attributes.extend(marks_as_values());
+    attributes.push(SetAttribute::Flags(
         SetFlags::Map | SetFlags::Timeout | SetFlags::Eval,
     ));
-    borrowed.push(SetAttribute::Description(vec![SetDescription::Size(
-        BORROWED_SIZE,
-    )]));
-    let borrowed = new_set(Set::ALL.len(), BORROWED, borrowed);
-    ours.chain([borrowed]).collect()
+    attributes.push(SetAttribute::Description(vec![SetDescription::Size(size)]));
+    attributes
 }
 
 /// A data type of the `nft` tool (its `datatype.h`), which needs it to print keys and values, and
