@@ -45,6 +45,8 @@ pub fn opening_makes_a_table_that_the_nft_tool_prints_in_its_own_language() -> R
         "meta mark 0x01800000/10 goto refuse",
         "meta mark 0x01400000/10 drop",
         "ct state new jump renew",
+        "update @asked { ct id timeout 1s : meta mark } meta mark set ip saddr . meta mark map @pinned_v4 meta mark . meta mark @alive return",
+        "meta mark set ct id map @asked delete @pinned_v6 { ip6 saddr . meta mark : meta mark }",
         "meta l4proto tcp reject with tcp reset",
         "ct original ip daddr != @vips_v4 goto masquerade",
         "ip6 saddr . ip6 daddr @hairpin_v6 goto masquerade",
@@ -163,17 +165,18 @@ pub fn taking_over_after_a_change_of_the_mark_range_empties_the_maps() -> Result
     Table::open(&base())?.commit(&adding(&one_of_each()?))?;
     let marks = MarkRange::new(0x0200_0000, 8).context("a range")?;
     let mut table = Table::open(&Base { marks, ..base() })?;
-    let leads_somewhere = |element: &Element| {
+    let has_a_mark = |element: &Element| {
         matches!(
             element,
             Element::Service { .. }
                 | Element::Outside { .. }
                 | Element::NodePort { .. }
                 | Element::OutsideNodePort { .. }
+                | Element::Affinity(_)
         )
     };
     let all = one_of_each()?.into_iter();
-    let left: BTreeSet<_> = all.filter(|element| !leads_somewhere(element)).collect();
+    let left: BTreeSet<_> = all.filter(|element| !has_a_mark(element)).collect();
     ensure!(read(&mut table)? == left);
     Ok(())
 }
@@ -263,6 +266,9 @@ pub fn session_affinity_has_a_rule_for_each_time_out_in_use() -> Result<()> {
     ensure!(rules()?.is_empty());
     table.commit(&adding(&[lasting(2, 5)?, lasting(3, 60)?, lasting(4, 60)?]))?;
     ensure!(rules()? == ["5s", "1m", "5s", "1m"], "{:?}", rules()?);
+    let remember = nft("list chain inet spillway remember")?;
+    let rule = "meta mark set meta mark . ip6 daddr . th dport map @pins_v6 update @pinned_v6 { ip6 saddr . meta mark timeout 1m : meta mark }";
+    ensure!(remember.contains(rule), "no `{rule}` in\n{remember}");
     table.commit(&Transaction {
         remove: vec![lasting(2, 5)?, lasting(3, 60)?],
         add: vec![lasting(2, 7)?],
@@ -318,17 +324,6 @@ pub fn a_masquerade_bit_within_the_prefix_of_the_marks_is_refused() -> Result<()
 pub fn networks_are_exchanged_in_one_transaction() -> Result<()> {
     let mut table = Table::open(&base())?;
     let narrow = vec![
-        lasting(2, 60)?,
-        Element::Affinity(Affinity::Alive {
-            server: mark(2)?,
-            pin: mark(6)?,
-        }),
-        Element::Affinity(Affinity::Pin {
-            server: mark(2)?,
-            ip: VIP6,
-            port: NonZeroU16::new(8080).context("a port")?,
-            pin: mark(6)?,
-        }),
         allowed("203.0.113.1", "198.51.100.0/24")?,
         allowed("203.0.113.1", "198.51.103.0/24")?,
     ];
@@ -410,6 +405,17 @@ fn one_of_each() -> Result<Vec<Element>> {
         allowed("203.0.113.1", "198.51.100.0/24")?,
         allowed("203.0.113.1", "198.51.102.7/32")?,
         allowed("2001:db8::1", "2001:db8:1::/48")?,
+        lasting(2, 60)?,
+        Element::Affinity(Affinity::Alive {
+            server: mark(2)?,
+            pin: mark(6)?,
+        }),
+        Element::Affinity(Affinity::Pin {
+            server: mark(2)?,
+            ip: VIP6,
+            port: NonZeroU16::new(8080).context("a port")?,
+            pin: mark(6)?,
+        }),
     ])
 }
 

@@ -139,15 +139,10 @@ pub fn key_is_in(key: u32, set: &str, expected: bool) -> Expression {
 
 /// Replaces the key in the registers from 0 by what a map has for it; goes on only if it has.
 pub fn map(map: &str) -> Expression {
-    map_to(map, 0)
-}
-
-/// Loads what a map has for the key in the registers from 0; goes on only if it has.
-pub fn map_to(map: &str, to: u32) -> Expression {
     Expressions::Lookup(vec![
         Lookup::Set(map.to_owned()),
         Lookup::SourceRegister(register(0)),
-        Lookup::DestinationRegister(register(to)),
+        Lookup::DestinationRegister(register(0)),
     ])
     .into()
 }
@@ -219,7 +214,8 @@ pub fn address_type(address: Address, to: u32) -> Expression {
     )
 }
 
-/// Maps the key in one register to the value in another for some time, or prolongs that time.
+/// Maps the key in the registers from `key` to the value in another for some time, or prolongs that
+/// time.
 pub fn update(map: &str, key: u32, value: u32, milliseconds: u64) -> Expression {
     const NFTA_DYNSET_TIMEOUT: u16 = 6;
     const NFT_DYNSET_OP_UPDATE: u32 = 1;
@@ -228,8 +224,7 @@ pub fn update(map: &str, key: u32, value: u32, milliseconds: u64) -> Expression 
     other("dynset", attributes)
 }
 
-/// Takes the key in one register out of a map, whatever it has for it. The kernel wants to be told
-/// of a register with a value nevertheless.
+/// Takes the key in the registers from `key` out of a map, whatever that has for it.
 pub fn delete(map: &str, key: u32, value: u32) -> Expression {
     const NFT_DYNSET_OP_DELETE: u32 = 2;
     other("dynset", change(NFT_DYNSET_OP_DELETE, map, key, value))

@@ -6,6 +6,10 @@
 //! out:  mark still the virtual server's ─► remember: pinned_v4 { client . mark : pin } for a while
 //! ```
 //!
+//! Whatever a map has goes into the packet's mark before it is part of a key or a value itself. The
+//! kernel could take it from a register; the `nft` tool aborts when it is to print that. So what the
+//! mark was before is held, or noted under the connection.
+//!
 //! The kernel takes the time for which an element is kept from the rule that adds it, so there is a
 //! rule for each time-out in use, and these few change with what is in use.
 
@@ -25,6 +29,15 @@ use crate::model::Family;
 /// The most clients, one for each virtual server that it uses, that are remembered in a family. One
 /// beyond that is served, but not remembered.
 pub const PINNED_SIZE: u32 = 131_072;
+
+/// The map from connections to the marks of the virtual servers that their clients asked for, for
+/// as long as it takes to see whether the pin is alive.
+pub const ASKED: &str = "asked";
+/// The most connections in `asked`. A client beyond that is served as if it had never come.
+pub const ASKED_SIZE: u32 = 65_536;
+/// The kernel counts an element that has had its time until it clears up, once a second, so that a
+/// shorter time would save nothing.
+const ASKED_MILLISECONDS: u64 = 1_000;
 
 /// Sends a client that comes back to its real server.
 const RECALL: &str = "recall";
@@ -82,33 +95,46 @@ fn recall() -> Vec<Rule> {
     // The packets of a flow of UDP that there is already do not prolong anything.
     let mut rules = vec![Rule::new().new_connection().next(Next::Jump(RENEW))];
     for family in Family::ALL {
-        let found = |rule: Rule| rule.family(family).find(&client(family), pinned(family));
         rules.push(
-            found(Rule::new())
-                .found_is_in(Field::Mark, Set::Alive.name())
-                .set_mark_found()
+            Rule::new()
+                .family(family)
+                .note_mark(ASKED, ASKED_MILLISECONDS)
+                .hold(&[Field::Mark])
+                .find_mark(&client(family), pinned(family))
+                .set_found_mark()
+                .held_and_mark_in(Set::Alive.name())
                 .next(Next::Return),
         );
-        // The real server takes no new clients. The kernel does not put another value in the place
-        // of one that is there.
-        rules.push(found(Rule::new()).delete(&client(family), pinned(family)));
+        // The real server takes no new clients: this one is as if it had never come. The element has
+        // to go, since the kernel does not put another value in the place of one that is there.
+        rules.push(
+            Rule::new()
+                .family(family)
+                .find_mark(&[Field::Connection], ASKED)
+                .set_found_mark()
+                .hold(&client(family))
+                .forget(pinned(family)),
+        );
     }
     rules
 }
 
-/// A rule of `renew`.
+/// A rule of `renew`. The value that is there stays. Should the element have had its time just now,
+/// it is made anew with a value that is not alive, and `recall` takes it away.
 fn renew(seconds: NonZeroU32, family: Family) -> Rule {
     lasting(seconds, family)
-        .find(&client(family), pinned(family))
-        .keep(&client(family), pinned(family), seconds)
+        .hold(&client(family))
+        .keep(pinned(family), seconds)
 }
 
-/// A rule of `remember`.
+/// A rule of `remember`. The mark stays that of the pin: what comes next is `restore`.
 fn remember(seconds: NonZeroU32, family: Family) -> Rule {
     let real = [Field::Mark, Field::Destination(family), Field::Port];
     lasting(seconds, family)
-        .find(&real, Set::Pins(family).name())
-        .keep(&client(family), pinned(family), seconds)
+        .hold(&client(family))
+        .find_mark(&real, Set::Pins(family).name())
+        .set_found_mark()
+        .keep(pinned(family), seconds)
 }
 
 /// For packets to a virtual server whose clients stay for so long.

@@ -83,9 +83,12 @@ const KEY: u32 = 0;
 /// For what is compared before a key is loaded, or loaded after it was looked up: a long key reaches
 /// into it.
 const SCRATCH: u32 = 8;
+/// For what is held while a key is looked up that may be as long as mark . address . port; itself it
+/// is at most as long as address . mark.
+const HELD: u32 = 6;
+/// For the value that goes with what is held.
+const VALUE: u32 = HELD + 5;
 
-/// For what is found in a map and kept at hand, while another key is loaded.
-const FOUND: u32 = SCRATCH + 2;
 /// `IPS_CONFIRMED`, a bit of a connection's status
 const CONFIRMED: u32 = 1 << 3;
 
@@ -260,38 +263,38 @@ impl Rule {
             .then(expr::compare(KEY, Operator::Equal, &value.to_ne_bytes()))
     }
 
-    /// For packets for whose fields a map has a mark, which stays at hand in a register.
-    pub fn find(self, fields: &[Field], map: &str) -> Self {
-        self.key(fields).then(expr::map_to(map, FOUND))
+    /// Keeps fields at hand as they are now, for a key that is used when the mark has become another.
+    pub fn hold(self, fields: &[Field]) -> Self {
+        self.load(fields, HELD)
     }
 
-    /// For packets of which a field of one register, and with it what was found, is in a set.
-    pub fn found_is_in(self, field: Field, set: &str) -> Self {
-        const BEFORE: u32 = FOUND - 1;
-        self.then(field.load(BEFORE))
-            .then(expr::key_is_in(BEFORE, set, true))
+    /// For packets of which the field of one register that is held, and with it the mark that they
+    /// have now, is in a set.
+    pub fn held_and_mark_in(self, set: &str) -> Self {
+        self.then(Field::Mark.load(HELD + 1))
+            .then(expr::key_is_in(HELD, set, true))
     }
 
-    /// Sets the packet's mark to what was found.
-    pub fn set_mark_found(self) -> Self {
-        self.then(expr::set_mark(FOUND))
-    }
-
-    /// Maps the fields to what was found, for so long; a value that is there already stays, and is
-    /// prolonged.
-    pub fn keep(self, fields: &[Field], map: &str, seconds: NonZeroU32) -> Self {
+    /// Maps what is held to the mark that the packet has now, for so long; a value that is there
+    /// already stays, and is prolonged.
+    pub fn keep(self, map: &str, seconds: NonZeroU32) -> Self {
         let milliseconds = u64::from(seconds.get()) * 1000;
-        self.key(fields)
-            .then(expr::update(map, KEY, FOUND, milliseconds))
+        self.then(Field::Mark.load(VALUE))
+            .then(expr::update(map, HELD, VALUE, milliseconds))
     }
 
-    /// Takes the fields out of the map that something was found in.
-    pub fn delete(self, fields: &[Field], map: &str) -> Self {
-        self.key(fields).then(expr::delete(map, KEY, FOUND))
+    /// Takes what is held out of a map, whatever that has for it. The kernel wants to be told of a
+    /// value nevertheless.
+    pub fn forget(self, map: &str) -> Self {
+        self.then(Field::Mark.load(VALUE))
+            .then(expr::delete(map, HELD, VALUE))
     }
 
-    fn key(mut self, fields: &[Field]) -> Self {
-        let mut to = KEY;
+    fn key(self, fields: &[Field]) -> Self {
+        self.load(fields, KEY)
+    }
+
+    fn load(mut self, fields: &[Field], mut to: u32) -> Self {
         for field in fields {
             self.expressions.push(field.load(to));
             to += field.registers();
