@@ -6,7 +6,7 @@
 //! there are, and which of them are alive. The pin of an endpoint that goes just is not alive any
 //! more: it finishes its connections as it is, since nobody is led there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32};
 
@@ -121,6 +121,9 @@ pub fn next(
     commands: &mut Vec<Command>,
 ) -> Pins {
     let mut next = Pins::new();
+    if known.is_empty() {
+        return next;
+    }
     for (server, real) in pinned(wanted) {
         let address = (real.ip, real.port);
         if let Some(pin) = known.get(&address) {
@@ -135,8 +138,12 @@ pub fn next(
             next.insert(address, pin);
         }
     }
-    if protocol == Protocol::Tcp {
-        for (address, pin) in known.iter().filter(|(_, pin)| pin.server.is_some()) {
+    // Flows of UDP and SCTP move on from a real server that goes, not from one that stays without
+    // affinity.
+    let reals = wanted.servers.iter().flat_map(|server| &server.reals);
+    let stay: BTreeSet<Address> = reals.map(|real| (real.ip, real.port)).collect();
+    for (address, pin) in known.iter().filter(|(_, pin)| pin.server.is_some()) {
+        if protocol == Protocol::Tcp || stay.contains(address) {
             next.entry(*address).or_insert_with(|| Pin {
                 alive: false,
                 ..pin.clone()

@@ -181,6 +181,21 @@ fn the_pin_of_a_udp_endpoint_goes_with_it() {
 }
 
 #[test]
+fn flows_of_udp_stay_where_they_are_when_affinity_is_switched_off() {
+    let mut bed = Bed::new();
+    let mut dns = sticky(60);
+    dns.ports[0].protocol = Protocol::Udp;
+    bed.set(&dns, &[near(), far()]);
+    bed.kernel.state().connections.insert(far().ip, 1);
+    dns.affinity_seconds = None;
+    bed.set(&dns, &[near(), far()]);
+    bed.wait();
+    assert_eq!(bed.pinned(), [(far().ip, false)]);
+    bed.set(&dns, &[near()]);
+    assert_eq!(bed.pinned(), []);
+}
+
+#[test]
 fn a_service_that_goes_takes_its_pins_along_when_they_have_finished() {
     let mut bed = Bed::new();
     bed.set(&sticky(60), &[near(), far()]);
