@@ -84,12 +84,7 @@ fn plans(services: u32) -> Plans {
 }
 
 fn base() -> Base {
-    Base {
-        marks: MarkRange::default(),
-        masquerade_bit: 14,
-        masquerade_all: false,
-        pod_cidrs: Vec::new(),
-    }
+    Base::new(MarkRange::default())
 }
 
 /// Spillway: what is measured.

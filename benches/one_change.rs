@@ -34,12 +34,7 @@ fn run(figures: &mut Figures) -> Result<()> {
     let (sender, reports) = mpsc::channel();
     let core = thread::spawn(move || -> Result<()> {
         namespace::enter_fresh()?;
-        let base = Base {
-            marks: MarkRange::default(),
-            masquerade_bit: 14,
-            masquerade_all: false,
-            pod_cidrs: Vec::new(),
-        };
+        let base = Base::new(MarkRange::default());
         let platform = Linux::open(base).map_err(|trouble| anyhow!(trouble))?;
         let syncer = Syncer::new(platform, MarkRange::default(), Duration::from_hours(1))
             .map_err(|trouble| anyhow!(trouble))?;

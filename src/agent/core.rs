@@ -4,14 +4,17 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
+use ipnet::IpNet;
 use tracing::{debug, info};
 
+use super::ground::Ground;
 use super::inbox::{Inbox, Message};
 use super::pace::Pacer;
 use super::reporter::Reporter;
 use super::routes;
 use crate::capacity::{Controller, Key};
 use crate::kernel::mark::Mark;
+use crate::kernel::nft::Base;
 use crate::model::{Family, Node, ServiceId};
 use crate::plan::{Here, ServicePlan, plan, words};
 use crate::serve::routes::PortRoutes;
@@ -48,6 +51,8 @@ pub trait Observer {
     fn checked(&self, _service: &ServiceId, _check: Option<Check>) {}
     /// This agent's own Node is known to be like this.
     fn node(&self, node: &Node);
+    /// Node ports are served at this node's addresses in these networks.
+    fn node_ports(&self, _networks: &[IpNet]) {}
 }
 
 /// The state after a sync, or after an attempt at one.
@@ -78,6 +83,7 @@ pub struct Core<P, O> {
     syncer: Syncer<P>,
     pacer: Pacer,
     reporter: Option<Reporter>,
+    ground: Option<(Ground, Base)>,
     here: Here,
     observer: O,
     /// Since when events wait to be in the kernel.
@@ -99,6 +105,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
             syncer,
             pacer,
             reporter: None,
+            ground: None,
             here,
             observer,
             queued: None,
@@ -112,6 +119,13 @@ impl<P: Platform, O: Observer> Core<P, O> {
     #[must_use]
     pub fn with_reporter(mut self, reporter: Option<Reporter>) -> Self {
         self.reporter = reporter;
+        self
+    }
+
+    /// The same, over a table whose rules are made from this ground and stand as in `base`.
+    #[must_use]
+    pub fn with_ground(mut self, ground: Ground, base: Base) -> Self {
+        self.ground = Some((ground, base));
         self
     }
 
@@ -140,6 +154,10 @@ impl<P: Platform, O: Observer> Core<P, O> {
                     self.here.weights = defaults.weights;
                     self.here.scheduler = defaults.scheduler;
                     self.here.defaults = defaults.tuning;
+                    self.here.without_external_ips = !defaults.external_ips;
+                    if let Some((ground, _)) = &mut self.ground {
+                        ground.node_ports = defaults.node_ports;
+                    }
                     self.snapshot.touch_all();
                 }
                 Message::Ask(ask) => asked.push(ask),
@@ -152,7 +170,10 @@ impl<P: Platform, O: Observer> Core<P, O> {
                 self.queued.get_or_insert_with(Instant::now);
                 self.observer.queued();
             }
+            self.lay_ground();
             self.sync(inbox);
+            // Only now is it known what is allocated.
+            self.lay_ground();
             if let Some(reporter) = &mut self.reporter {
                 reporter.tick(&mut self.pacer, self.here.zone.as_ref(), Instant::now());
             }
@@ -179,6 +200,25 @@ impl<P: Platform, O: Observer> Core<P, O> {
         }
         if about_cluster {
             self.here.cluster = self.snapshot.cluster_id().cloned().unwrap_or_default();
+        }
+    }
+
+    /// Has the table's rules made again, if what they are made from has changed.
+    fn lay_ground(&mut self) {
+        let Some((ground, laid)) = &mut self.ground else {
+            return;
+        };
+        let networks = if self.complete {
+            self.snapshot.service_networks()
+        } else {
+            Vec::new()
+        };
+        let base = ground.base(self.snapshot.node(), networks);
+        self.observer.node_ports(&base.node_port_networks);
+        if base != *laid {
+            debug!(?base, "the table's rules change");
+            laid.clone_from(&base);
+            self.syncer.rewrite(base, Instant::now());
         }
     }
 

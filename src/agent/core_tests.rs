@@ -7,6 +7,8 @@ use super::*;
 use crate::agent::Feed;
 use crate::capacity::Pace;
 use crate::kernel::mark::MarkRange;
+use crate::kernel::nft::Pods;
+use crate::model::ServiceCidr;
 use crate::model::example::*;
 use crate::sync::tests::kernel::Kernel;
 use crate::watch::Change;
@@ -131,4 +133,88 @@ fn services_that_all_have_one_address_refused_are_synced_and_failing() {
 #[test]
 fn a_cluster_without_services_is_synced() {
     assert!(Bed::new(Kernel::default(), 0).turn().synced);
+}
+
+/// The ground of an agent with this configuration.
+fn ground(text: &str) -> Ground {
+    let text = format!("hostnameOverride: a1\n{text}");
+    let overrides = crate::config::Overrides::default();
+    let read = crate::config::parse(&text, "config.conf".as_ref(), &overrides);
+    Ground::new(&read.unwrap().0)
+}
+
+impl Bed {
+    fn on(mut self, ground: Ground) -> Self {
+        let base = ground.base(&Node::default(), Vec::new());
+        self.core = self.core.with_ground(ground, base);
+        self
+    }
+
+    /// What the table's rules have been made from since the start.
+    fn base(&self) -> Option<Base> {
+        self.kernel.state().base.clone()
+    }
+}
+
+fn cidr() -> Event {
+    Event::ServiceCidr(Change::Apply(ServiceCidr {
+        name: "kubernetes".into(),
+        networks: vec!["10.96.0.0/16".parse().unwrap()],
+    }))
+}
+
+#[test]
+fn rules_that_need_not_change_are_left_alone() {
+    let mut bed = Bed::new(Kernel::default(), 1).on(ground(""));
+    bed.turn();
+    assert_eq!(bed.base(), None);
+}
+
+#[test]
+fn the_networks_of_virtual_addresses_count_after_the_first_sync_and_not_before() {
+    let kernel = Kernel::default();
+    kernel.state().refuse_transactions = true;
+    let mut bed = Bed::new(kernel, 1).on(ground(""));
+    bed.feed.send(cidr());
+    assert!(!bed.turn().synced);
+    assert_eq!(bed.base(), None);
+    bed.kernel.state().refuse_transactions = false;
+    assert!(bed.turn().synced);
+    let base = bed.base().expect("other rules");
+    assert_eq!(base.service_networks, ["10.96.0.0/16".parse().unwrap()]);
+    let log = bed.kernel.take_log();
+    let place = |what: &str| log.iter().position(|line| line.starts_with(what));
+    assert!(place("commit") < place("rewrite"), "{log:?}");
+}
+
+#[test]
+fn pods_and_node_ports_follow_the_node() {
+    let ground = ground("detectLocalMode: NodeCIDR\nnodePortAddresses: [primary]");
+    let mut bed = Bed::new(Kernel::default(), 1).on(ground);
+    for (address, pods) in [("192.0.2.1", "10.1.1.0/24"), ("192.0.2.2", "10.1.2.0/24")] {
+        bed.feed.send(Event::Node(Change::Apply(Node {
+            ips: vec![ip(address)],
+            pod_cidrs: vec![pods.parse().unwrap()],
+            ..Node::default()
+        })));
+        bed.turn();
+        let base = bed.base().expect("other rules");
+        assert_eq!(base.pods, Pods::Within(vec![pods.parse().unwrap()]));
+        let networks = [format!("{address}/32"), "::/0".to_owned()].map(|it| it.parse().unwrap());
+        assert_eq!(base.node_port_networks, networks);
+    }
+}
+
+#[test]
+fn rules_that_the_kernel_refuses_are_tried_again() {
+    let mut bed = Bed::new(Kernel::default(), 1).on(ground(""));
+    assert!(bed.turn().synced);
+    bed.kernel.state().refuse_rules = true;
+    bed.feed.send(cidr());
+    bed.turn();
+    assert!(!bed.turn().synced);
+    assert_eq!(bed.base(), None);
+    bed.kernel.state().refuse_rules = false;
+    assert!(bed.turn().synced);
+    assert!(bed.base().is_some());
 }

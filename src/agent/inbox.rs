@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use crate::config::NodePortAddresses;
 use crate::model::{Scheduler, Tuning, Weights};
 use crate::serve::Ask;
 use crate::watch::Event;
@@ -21,6 +22,10 @@ pub struct Defaults {
     pub scheduler: Scheduler,
     /// All else.
     pub tuning: Tuning,
+    /// At which of the node's addresses node ports are served.
+    pub node_ports: NodePortAddresses,
+    /// Whether the field `externalIPs` of Services counts.
+    pub external_ips: bool,
 }
 
 /// What arrives in the inbox.

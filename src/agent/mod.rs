@@ -11,6 +11,7 @@
 
 mod bulletin;
 mod core;
+mod ground;
 mod inbox;
 mod pace;
 mod prepare;
@@ -31,6 +32,7 @@ use tracing::{info, warn};
 
 use crate::capacity::Pace;
 use crate::config::Settings;
+use crate::model::Node;
 use crate::plan::Here;
 use crate::reports::{self, Keys};
 use crate::serve::events::{Happening, Reason, Teller, Told, Writer};
@@ -38,6 +40,7 @@ use crate::serve::{Checks, Health, Local, Metrics};
 use crate::sync::{Linux, Syncer};
 use crate::watch::{self, Finding};
 pub use core::{Core, Observer, Report};
+use ground::Ground;
 pub use inbox::{Defaults, Feed, Inbox};
 pub use pace::Pacer;
 use reload::Current;
@@ -55,15 +58,18 @@ pub fn init(settings: &Settings) -> anyhow::Result<()> {
     prepare::timeouts(settings)
 }
 
-/// Runs an agent with these settings against the API server of its kubeconfig file, or without one
-/// against that of the pod's cluster, until SIGTERM or SIGINT.
+/// Runs an agent with these settings against the API server of its kubeconfig file or command line, or
+/// without one against that of the pod's cluster, until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// If the kernel lacks something, or there is no way to reach an API server. An API server that
 /// does not answer is no error: it is asked again for ever.
 pub fn run(settings: &Settings, source: &Source) -> anyhow::Result<()> {
     prepare::node(settings)?;
-    let platform = Linux::open(prepare::base(settings)).map_err(|trouble| anyhow!(trouble))?;
+    let ground = Ground::new(settings);
+    // Of the Node and the cluster nothing is known yet.
+    let base = ground.base(&Node::default(), Vec::new());
+    let platform = Linux::open(base.clone()).map_err(|trouble| anyhow!(trouble))?;
     prepare::timeouts(settings)?;
     let syncer = Syncer::new(platform, settings.marks, settings.drain)
         .map_err(|trouble| anyhow!(trouble))
@@ -90,6 +96,7 @@ pub fn run(settings: &Settings, source: &Source) -> anyhow::Result<()> {
         scheduler: settings.scheduler,
         cluster: settings.cluster_id.as_deref().unwrap_or_default().into(),
         defaults: settings.defaults.clone(),
+        without_external_ips: !settings.external_ips,
         ..Here::default()
     };
 
@@ -108,6 +115,7 @@ pub fn run(settings: &Settings, source: &Source) -> anyhow::Result<()> {
         .spawn(move || {
             Core::new(syncer, pacer, here, status)
                 .with_reporter(reporter)
+                .with_ground(ground, base)
                 .run(&inbox);
         })
         .context("the core thread cannot be started")?;
@@ -159,7 +167,7 @@ async fn serve_and_watch(
         ..
     } = served;
     let current = Current::new(settings.clone());
-    let client = watch::client(kubeconfig(settings, source))
+    let client = watch::client(kubeconfig(settings, source), source.master.as_deref())
         .await
         .context("no API server")?;
     info!(node = settings.node, "watching");
@@ -207,6 +215,8 @@ async fn serve_and_watch(
             weights: new.weights,
             scheduler: new.scheduler,
             tuning: new.defaults.clone(),
+            node_ports: new.node_ports.clone(),
+            external_ips: new.external_ips,
         });
         if let Err(error) = init(&new) {
             warn!("not all of the new configuration has taken effect: {error:#}");
@@ -245,7 +255,11 @@ fn kubeconfig<'a>(settings: &'a Settings, source: &'a Source) -> Option<&'a Path
         return Some(path);
     }
     let path = path.display();
-    warn!("clientConnection.kubeconfig: there is no {path}; the pod's service account is used");
+    let instead = match &source.master {
+        Some(url) => format!("{url} is asked without saying who asks"),
+        None => "the pod's service account is used".to_owned(),
+    };
+    warn!("clientConnection.kubeconfig: there is no {path}; {instead}");
     None
 }
 

@@ -7,7 +7,6 @@ use tracing::warn;
 
 use crate::config::Settings;
 use crate::kernel::ipvs::{Client, Command};
-use crate::kernel::nft::Base;
 use crate::kernel::sysctl::{self, KernelVersion, Setting};
 
 /// Gives the node's sysctls the values that the data plane needs, and as far as possible those
@@ -30,16 +29,6 @@ pub fn node(settings: &Settings) -> anyhow::Result<()> {
         warn!("{error}");
     }
     Ok(())
-}
-
-/// What the table's rules depend on.
-pub fn base(settings: &Settings) -> Base {
-    Base {
-        marks: settings.marks,
-        masquerade_bit: settings.masquerade.bit,
-        masquerade_all: settings.masquerade.all,
-        pod_cidrs: settings.pod_cidrs.clone(),
-    }
 }
 
 /// Sets the IPVS time-outs that are configured; the others stay as they are.

@@ -22,6 +22,8 @@ pub struct Source {
     pub overrides: Overrides,
     /// The kubeconfig file of the command line, which goes before that of the file.
     pub kubeconfig: Option<PathBuf>,
+    /// The URL of the API server, which goes before that of the kubeconfig file.
+    pub master: Option<String>,
 }
 
 /// The settings in effect.
@@ -115,7 +117,7 @@ mod tests {
                 node: Some("a1".into()),
                 ..Overrides::default()
             },
-            kubeconfig: None,
+            ..Source::default()
         };
         let start = config::load(Some(file.path()), &source.overrides)
             .unwrap()
@@ -152,6 +154,6 @@ mod tests {
         assert_eq!(applied.borrow()[0].scheduler, Scheduler::RoundRobin);
         let end = current.get();
         assert_eq!(end.timeouts.tcp, Some(Duration::from_secs(5)));
-        assert_eq!(end.pod_cidrs, start.pod_cidrs, "waits for a restart");
+        assert_eq!(end.pods, start.pods, "waits for a restart");
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use ipnet::IpNet;
+
 use super::bulletin::Bulletin;
 use super::core::{Observer, Report};
 use crate::capacity::Controller;
@@ -129,6 +131,10 @@ impl Observer for Status {
 
     fn checked(&self, service: &ServiceId, check: Option<Check>) {
         self.checks.set(service, check);
+    }
+
+    fn node_ports(&self, networks: &[IpNet]) {
+        self.checks.at(networks);
     }
 
     fn node(&self, node: &Node) {

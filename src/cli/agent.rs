@@ -26,6 +26,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
 
+    /// URL of the API server [default: that of the kubeconfig file]; without a kubeconfig file it is not
+    /// told who asks
+    #[arg(long, value_name = "URL")]
+    master: Option<String>,
+
     /// A KubeProxyConfiguration file, v1alpha1; that of a kubeadm cluster's kube-proxy will do.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -87,6 +92,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         config: args.config.clone(),
         overrides: args.overrides.clone(),
         kubeconfig: args.kubeconfig.clone(),
+        master: args.master.clone(),
     };
     agent::run(&settings, &source)
 }

@@ -88,6 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         scheduler: settings.scheduler,
         cluster: snapshot.cluster_id().cloned().unwrap_or_default(),
         defaults: settings.defaults,
+        without_external_ips: !settings.external_ips,
         tuning: snapshot.node().tuning.clone(),
         neighbours: snapshot.take_neighbours().unwrap_or_default(),
     };

@@ -26,7 +26,9 @@ impl Settings {
             slow_start,
             marks,
             masquerade,
-            pod_cidrs,
+            pods,
+            node_ports,
+            external_ips,
             exclude_cidrs,
             healthz,
             metrics,
@@ -47,6 +49,8 @@ impl Settings {
             ("ipvs.strictARP", *strict_arp != new.strict_arp),
             ("ipvs.*Timeout", *timeouts != new.timeouts),
             ("conntrack", *conntrack != new.conntrack),
+            ("nodePortAddresses", *node_ports != new.node_ports),
+            ("featureGates", *external_ips != new.external_ips),
             // Only `cleanup` reads it.
             ("ipvs.excludeCIDRs", *exclude_cidrs != new.exclude_cidrs),
         ];
@@ -58,7 +62,7 @@ impl Settings {
             ("spillway.slowStartSeconds", *slow_start != new.slow_start),
             ("spillway.markRange", *marks != new.marks),
             ("iptables", *masquerade != new.masquerade),
-            ("clusterCIDR", *pod_cidrs != new.pod_cidrs),
+            ("clusterCIDR or detectLocal", *pods != new.pods),
             ("healthzBindAddress", *healthz != new.healthz),
             ("metricsBindAddress", *metrics != new.metrics),
             ("bindAddressHardFail", *bind_hard_fail != new.bind_hard_fail),
@@ -86,6 +90,8 @@ impl Settings {
             timeouts: new.timeouts,
             conntrack: new.conntrack,
             exclude_cidrs: new.exclude_cidrs.clone(),
+            node_ports: new.node_ports.clone(),
+            external_ips: new.external_ips,
             ..self.clone()
         }
     }

@@ -11,11 +11,12 @@ use nix::sys::utsname::uname;
 use super::address::{EVERYWHERE, HEALTHZ_PORT, METRICS_PORT, NoAddress, listen, loopback};
 use super::file::{self, Configuration};
 use super::marks::{marks, masquerade};
+use super::pods::detection;
 use super::timeouts::{conntrack, timeouts};
 use super::tuning::{cluster_id, defaults, slow_start, tick};
 use super::unused::unused;
-use super::{ConfigError, Invalid, Overrides, Reports, Settings};
-use crate::model::{Family, Scheduler, ServiceId, Weight, Weights};
+use super::{ConfigError, Invalid, Overrides, Reports, Settings, gates, node_ports};
+use crate::model::{Scheduler, ServiceId, Weight, Weights};
 
 /// What has been found.
 pub struct Findings<'a> {
@@ -50,7 +51,8 @@ impl Findings<'_> {
         (origin.to_owned(), field.to_owned())
     }
 
-    fn warn(&mut self, field: &str, what: impl Display) {
+    /// Notes what a person should be told.
+    pub fn warn(&mut self, field: &str, what: impl Display) {
         let (origin, field) = self.blame(field);
         self.warnings.push(format!("{origin}: {field}: {what}"));
     }
@@ -95,7 +97,9 @@ pub fn settings(
         slow_start: slow_start(&file.spillway, &mut findings),
         marks,
         masquerade: masquerade(file, marks, &mut findings),
-        pod_cidrs: pod_cidrs(&file.cluster_cidr, &mut findings),
+        pods: detection(file, &mut findings),
+        node_ports: node_ports::addresses(&file.node_port_addresses, &mut findings),
+        external_ips: gates::external_ips(file),
         exclude_cidrs: exclude_cidrs(&file.ipvs.exclude_cidrs, &mut findings),
         healthz: address(
             (
@@ -169,19 +173,6 @@ fn without_effect(file: &Configuration, overrides: &Overrides, findings: &mut Fi
         findings.warn(
             "mode",
             format_args!("{mode:?} has no effect: Spillway is IPVS"),
-        );
-    }
-    if !matches!(&*file.detect_local_mode, "" | "ClusterCIDR") {
-        let mode = &file.detect_local_mode;
-        findings.warn(
-            "detectLocalMode",
-            format_args!("{mode:?} is not supported: pods are told by clusterCIDR"),
-        );
-    }
-    if !file.node_port_addresses.is_empty() {
-        findings.warn(
-            "nodePortAddresses",
-            "not supported: node ports are served on all addresses of the node",
         );
     }
     let unused = unused(file);
@@ -333,28 +324,4 @@ fn exclude_cidrs(texts: &[String], findings: &mut Findings<'_>) -> Vec<IpNet> {
         cidr
     });
     parsed.collect()
-}
-
-fn pod_cidrs(text: &str, findings: &mut Findings<'_>) -> Vec<IpNet> {
-    const REMEDY: &str = "give one range per family, like 10.244.0.0/16,fd00:10:244::/56";
-    let mut cidrs: Vec<IpNet> = Vec::new();
-    for part in text
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-    {
-        match part.parse::<IpNet>() {
-            Err(_) => findings.wrong("clusterCIDR", format_args!("found {part:?}"), REMEDY),
-            Ok(cidr) => {
-                let family = Family::of(cidr.addr());
-                if cidrs.iter().any(|other| Family::of(other.addr()) == family) {
-                    let wrong = format_args!("{part} is a second {family} range");
-                    findings.wrong("clusterCIDR", wrong, REMEDY);
-                } else {
-                    cidrs.push(cidr.trunc());
-                }
-            }
-        }
-    }
-    cidrs
 }

@@ -4,6 +4,8 @@
 //! Fields that mean nothing here are listed all the same, so that only those that nobody knows are
 //! called unknown.
 
+use std::collections::BTreeMap;
+
 use kube::core::Duration;
 use serde::{Deserialize, Deserializer};
 
@@ -58,10 +60,10 @@ sections! {
         cluster_cidr: String,
         config_sync_period: Unused,
         conntrack: Conntrack,
-        detect_local: Unused,
+        detect_local: DetectLocal,
         detect_local_mode: String,
         enable_profiling: Unused,
-        feature_gates: Unused,
+        feature_gates: BTreeMap<String, bool>,
         healthz_bind_address: String,
         hostname_override: String,
         iptables: Iptables,
@@ -97,6 +99,12 @@ sections! {
         tcp_be_liberal: bool,
         udp_timeout: Option<Duration>,
         udp_stream_timeout: Option<Duration>,
+    }
+
+    /// `detectLocal`
+    DetectLocal {
+        bridge_interface: String,
+        interface_name_prefix: String,
     }
 
     /// `iptables` and `nftables`, which have their names for historical reasons: kube-proxy's mode

@@ -1,9 +1,11 @@
 //! kube-proxy's flags: other names for fields of the file, before which they go.
 
+use std::collections::BTreeMap;
+
 use kube::core::Duration;
-use serde_json::json;
 
 use super::file::Configuration;
+use super::gates;
 
 /// kube-proxy's flags that apply, under its names. With a file, too, they do what they say:
 /// kube-proxy then ignores most of them without a word.
@@ -31,6 +33,9 @@ pub struct Flags {
     /// Ranges of the node's addresses that serve node ports
     #[arg(long, value_name = "CIDRS", value_delimiter = ',')]
     pub nodeport_addresses: Option<Vec<String>>,
+    /// Feature gates, of which `AllowServiceExternalIPs` is followed
+    #[arg(long, value_name = "GATES", value_parser = gates::read)]
+    pub feature_gates: Option<BTreeMap<String, bool>>,
     /// Mode of kube-proxy; anything but ipvs has no effect
     #[arg(long, value_name = "MODE")]
     pub proxy_mode: Option<String>,
@@ -107,7 +112,6 @@ macro_rules! ignored {
 
 ignored! {
     config_sync_period "config-sync-period"
-    feature_gates "feature-gates"
     iptables_localhost_nodeports "iptables-localhost-nodeports"
     iptables_min_sync_period "iptables-min-sync-period"
     iptables_sync_period "iptables-sync-period"
@@ -143,6 +147,9 @@ impl Flags {
             bind_address_hard_fail => bind_address_hard_fail, "bindAddressHardFail", "--bind-address-hard-fail";
             cluster_cidr => cluster_cidr, "clusterCIDR", "--cluster-cidr";
             detect_local_mode => detect_local_mode, "detectLocalMode", "--detect-local-mode";
+            pod_bridge_interface => detect_local.bridge_interface, "detectLocal.bridgeInterface", "--pod-bridge-interface";
+            pod_interface_name_prefix => detect_local.interface_name_prefix, "detectLocal.interfaceNamePrefix", "--pod-interface-name-prefix";
+            feature_gates => feature_gates, "featureGates", "--feature-gates";
             nodeport_addresses => node_port_addresses, "nodePortAddresses", "--nodeport-addresses";
             proxy_mode => mode, "mode", "--proxy-mode";
             masquerade_all => iptables.masquerade_all, "iptables.masqueradeAll", "--masquerade-all";
@@ -160,12 +167,6 @@ impl Flags {
             conntrack_tcp_be_liberal => conntrack.tcp_be_liberal, "conntrack.tcpBeLiberal", "--conntrack-tcp-be-liberal";
             conntrack_udp_timeout => conntrack.udp_timeout, "conntrack.udpTimeout", "--conntrack-udp-timeout", some;
             conntrack_udp_timeout_stream => conntrack.udp_stream_timeout, "conntrack.udpStreamTimeout", "--conntrack-udp-timeout-stream", some;
-        }
-        if self.pod_bridge_interface.is_some() || self.pod_interface_name_prefix.is_some() {
-            file.detect_local = Some(json!({
-                "bridgeInterface": self.pod_bridge_interface,
-                "interfaceNamePrefix": self.pod_interface_name_prefix,
-            }));
         }
         taken
     }

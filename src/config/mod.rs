@@ -9,7 +9,10 @@ mod change;
 mod check;
 mod file;
 mod flags;
+mod gates;
 mod marks;
+mod node_ports;
+mod pods;
 mod settings;
 mod timeouts;
 mod tuning;
@@ -21,6 +24,8 @@ use std::path::{Path, PathBuf};
 
 pub use change::Difference;
 pub use flags::Flags;
+pub use node_ports::NodePortAddresses;
+pub use pods::PodDetection;
 pub use settings::{Conntrack, IpvsTimeouts, Masquerade, Overrides, Reports, Settings};
 
 /// Why there are no settings.

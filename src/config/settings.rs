@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::Flags;
+use super::{Flags, NodePortAddresses, PodDetection};
 use crate::kernel::mark::MarkRange;
 use crate::model::{Scheduler, ServiceId, Tuning, Weights};
 
@@ -35,8 +35,12 @@ pub struct Settings {
     pub marks: MarkRange,
     /// Which connections get an address of the node as their source.
     pub masquerade: Masquerade,
-    /// The pods' addresses, at most one range per family; none: not known.
-    pub pod_cidrs: Vec<IpNet>,
+    /// How pods are told from other clients.
+    pub pods: PodDetection,
+    /// At which of the node's addresses node ports are served.
+    pub node_ports: NodePortAddresses,
+    /// Whether the field `externalIPs` of Services counts.
+    pub external_ips: bool,
     /// Ranges whose virtual servers are others', which `spillway cleanup` leaves alone.
     pub exclude_cidrs: Vec<IpNet>,
     /// Where health is served; `None`: nowhere. `[::]` stands for all addresses of both families.

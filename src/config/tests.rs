@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::kernel::mark::MarkRange;
 use crate::model::{
-    Capacity, Level, Mode, Remote, RemoteUse, Said, Scheduler, ServiceId, Tuning, Weights,
+    Capacity, Level, LinkName, Mode, Remote, RemoteUse, Said, Scheduler, ServiceId, Tuning, Weights,
 };
 
 fn overrides() -> Overrides {
@@ -40,11 +40,11 @@ fn wrong(text: &str) -> Vec<String> {
 fn the_file_of_a_kubeadm_cluster_works_unchanged() {
     let settings = sound(include_str!("tests/kubeadm.yaml"));
     let defaults = load(None, &overrides()).unwrap().0;
-    let pod_cidrs = vec!["10.244.0.0/16".parse().unwrap()];
+    let pods = PodDetection::ClusterCidr(vec!["10.244.0.0/16".parse().unwrap()]);
     assert_eq!(
         settings,
         Settings {
-            pod_cidrs,
+            pods,
             kubeconfig: Some("/var/lib/kube-proxy/kubeconfig.conf".into()),
             ..defaults
         }
@@ -73,7 +73,7 @@ fn the_defaults_are_those_of_kube_proxy() {
             all: false
         }
     );
-    assert_eq!(settings.pod_cidrs, []);
+    assert_eq!(settings.pods, PodDetection::ClusterCidr(Vec::new()));
     assert_eq!(settings.healthz, "[::]:10256".parse().ok());
     assert_eq!(settings.metrics, "127.0.0.1:10249".parse().ok());
     assert_eq!(settings.timeouts, IpvsTimeouts::default());
@@ -93,7 +93,9 @@ fn every_field_that_applies_is_read() {
 bindAddress: '::'
 bindAddressHardFail: true
 clusterCIDR: 10.244.1.0/16, fd00:10:244::/56
+featureGates: {AllowServiceExternalIPs: false}
 healthzBindAddress: 127.0.0.1:1
+nodePortAddresses: [192.0.2.7/24, primary, '2001:db8::/64']
 iptables: {masqueradeAll: true, masqueradeBit: 15}
 ipvs: {strictARP: true, tcpTimeout: 2h, tcpFinTimeout: 1m30s, udpTimeout: 1500ms, scheduler: wrr}
 conntrack:
@@ -108,8 +110,11 @@ spillway: {weights: {node: 65535, cluster: 1}, markRange: 0x20000000/4, drainSec
 ",
     );
     let seconds = |seconds| Some(Duration::from_secs(seconds));
-    let cidrs: Vec<_> = settings.pod_cidrs.iter().map(ToString::to_string).collect();
-    assert_eq!(cidrs, ["10.244.0.0/16", "fd00:10:244::/56"]);
+    let cidrs = ["10.244.0.0/16", "fd00:10:244::/56"].map(|it| it.parse().unwrap());
+    assert_eq!(settings.pods, PodDetection::ClusterCidr(cidrs.into()));
+    assert!(!settings.external_ips);
+    let words = ["primary", "192.0.2.0/24", "2001:db8::/64"];
+    assert_eq!(settings.node_ports.words(), words);
     assert_eq!(settings.healthz, "127.0.0.1:1".parse().ok());
     assert_eq!(settings.metrics, "[::1]:10249".parse().ok());
     assert_eq!(settings.masquerade, Masquerade { bit: 15, all: true });
@@ -255,8 +260,7 @@ fn the_node_is_named_by_the_file_or_else_by_the_host() {
 fn values_without_effect_are_named_in_warnings() {
     for (text, field) in [
         ("mode: nftables", "mode: "),
-        ("detectLocalMode: BridgeInterface", "detectLocalMode: "),
-        ("nodePortAddresses: [primary]", "nodePortAddresses: "),
+        ("nodePortAddresses: [10.0.0.0/8]", "nodePortAddresses: "),
         ("ipvs: {scheduler: rr}", "ipvs.scheduler: "),
         ("ipvs: {scheduler: mh}", "ipvs.scheduler: \"mh\" "),
     ] {
@@ -291,6 +295,28 @@ fn a_wrong_value_is_an_error_that_names_it() {
         ("metricsBindAddress: everywhere", "metricsBindAddress"),
         ("clusterCIDR: 10.244.0.0", "clusterCIDR"),
         ("clusterCIDR: 10.1.0.0/16,10.2.0.0/16", "clusterCIDR"),
+        ("detectLocalMode: ByMagic", "detectLocalMode"),
+        (
+            "detectLocalMode: BridgeInterface",
+            "detectLocal.bridgeInterface",
+        ),
+        (
+            "detectLocalMode: BridgeInterface\ndetectLocal: {bridgeInterface: a/b}",
+            "detectLocal.bridgeInterface",
+        ),
+        (
+            "detectLocalMode: InterfaceNamePrefix\ndetectLocal: {bridgeInterface: cni0}",
+            "detectLocal.interfaceNamePrefix",
+        ),
+        (
+            "detectLocalMode: InterfaceNamePrefix\ndetectLocal: {interfaceNamePrefix: sixteen-letters-}",
+            "detectLocal.interfaceNamePrefix",
+        ),
+        ("nodePortAddresses: [10.0.0.1]", "nodePortAddresses"),
+        (
+            "nodePortAddresses: [primary, localhost]",
+            "nodePortAddresses",
+        ),
         ("iptables: {masqueradeBit: 32}", "iptables.masqueradeBit"),
         ("iptables: {masqueradeBit: -1}", "iptables.masqueradeBit"),
         ("iptables: {masqueradeBit: 24}", "iptables.masqueradeBit"),
@@ -331,6 +357,39 @@ fn a_wrong_value_is_an_error_that_names_it() {
     ] {
         assert_eq!(wrong(text), [field], "{text}");
     }
+}
+
+#[test]
+fn each_way_to_tell_pods_from_others_is_read() {
+    let link = |name| LinkName::new(name).unwrap();
+    for (text, pods) in [
+        ("detectLocalMode: ClusterCIDR", PodDetection::default()),
+        ("detectLocalMode: NodeCIDR", PodDetection::NodeCidr),
+        (
+            "detectLocalMode: BridgeInterface\ndetectLocal: {bridgeInterface: cni0}",
+            PodDetection::Bridge(link("cni0")),
+        ),
+        (
+            "detectLocalMode: InterfaceNamePrefix\ndetectLocal: {interfaceNamePrefix: veth}",
+            PodDetection::LinkPrefix(link("veth")),
+        ),
+    ] {
+        assert_eq!(sound(text).pods, pods, "{text}");
+    }
+}
+
+#[test]
+fn a_family_without_a_range_for_node_ports_is_named() {
+    let (_, warnings) = parsed("nodePortAddresses: [192.0.2.0/24]").unwrap();
+    assert_eq!(
+        warnings,
+        ["config.conf: nodePortAddresses: no IPv6 range: \
+             node ports are served at all IPv6 addresses"]
+    );
+    assert_eq!(
+        sound("nodePortAddresses: [all]").node_ports.on(&[]).len(),
+        2
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::file::{Configuration, Unused};
+use super::gates;
 
 /// Their paths. A zero is no choice: kubeadm writes every field.
 pub fn unused(file: &Configuration) -> Vec<String> {
@@ -24,7 +25,6 @@ pub fn unused(file: &Configuration) -> Vec<String> {
     look("clientConnection.qps", &file.client_connection.qps);
     look("configSyncPeriod", &file.config_sync_period);
     look("enableProfiling", &file.enable_profiling);
-    look("featureGates", &file.feature_gates);
     look("ipvs.minSyncPeriod", &file.ipvs.min_sync_period);
     look("ipvs.syncPeriod", &file.ipvs.sync_period);
     look("logging", &file.logging);
@@ -55,6 +55,7 @@ pub fn unused(file: &Configuration) -> Vec<String> {
     if idle.masquerade_bit.is_some_and(|bit| bit != 0) {
         found.push(format!("{name}.masqueradeBit"));
     }
+    found.extend(gates::unused(file));
     found.sort_unstable();
     found
 }

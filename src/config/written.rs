@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Settings;
+use super::{PodDetection, Settings, gates};
 use crate::model::{Level, Said};
 
 impl Settings {
@@ -15,7 +15,17 @@ impl Settings {
         let at = |address: Option<SocketAddr>| {
             address.map_or_else(|| "off".to_owned(), |address| address.to_string())
         };
-        let cidrs: Vec<String> = self.pod_cidrs.iter().map(ToString::to_string).collect();
+        let (mode, cidrs, bridge, prefix) = match &self.pods {
+            PodDetection::ClusterCidr(cidrs) => {
+                let cidrs: Vec<String> = cidrs.iter().map(ToString::to_string).collect();
+                ("ClusterCIDR", cidrs.join(","), "", "")
+            }
+            PodDetection::NodeCidr => ("NodeCIDR", String::new(), "", ""),
+            PodDetection::Bridge(name) => ("BridgeInterface", String::new(), name.as_str(), ""),
+            PodDetection::LinkPrefix(prefix) => {
+                ("InterfaceNamePrefix", String::new(), "", prefix.as_str())
+            }
+        };
         let timeouts = &self.timeouts;
         let conntrack = &self.conntrack;
         json!({
@@ -25,7 +35,7 @@ impl Settings {
             "clientConnection": {
                 "kubeconfig": self.kubeconfig.as_deref().unwrap_or("".as_ref()),
             },
-            "clusterCIDR": cidrs.join(","),
+            "clusterCIDR": cidrs,
             "conntrack": {
                 "maxPerCore": conntrack.max_per_core.unwrap_or(0),
                 "min": conntrack.min,
@@ -35,6 +45,9 @@ impl Settings {
                 "udpStreamTimeout": go(conntrack.udp_stream),
                 "udpTimeout": go(conntrack.udp),
             },
+            "detectLocal": {"bridgeInterface": bridge, "interfaceNamePrefix": prefix},
+            "detectLocalMode": mode,
+            "featureGates": gates::written(self.external_ips),
             "healthzBindAddress": at(self.healthz),
             "hostnameOverride": self.node,
             "iptables": {
@@ -51,6 +64,7 @@ impl Settings {
             },
             "metricsBindAddress": at(self.metrics),
             "mode": "ipvs",
+            "nodePortAddresses": self.node_ports.words(),
             "spillway": self.written_spillway(),
         })
     }

@@ -81,6 +81,15 @@ pub struct Neighbour {
     pub tuning: NodeTuning,
 }
 
+/// Networks that virtual addresses of Services are allocated from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceCidr {
+    /// Its name.
+    pub name: Arc<str>,
+    /// At most one per family.
+    pub networks: Vec<IpNet>,
+}
+
 /// A part of a Service's endpoints; a Service may have many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointSlice {
@@ -168,8 +177,10 @@ pub struct Conditions {
 pub struct Node {
     /// Its `topology.kubernetes.io/zone` label.
     pub zone: Option<Arc<str>>,
-    /// Its own addresses.
+    /// Its own addresses, those within the cluster first.
     pub ips: Vec<IpAddr>,
+    /// The networks of its pods, where the control plane gives each node its own.
+    pub pod_cidrs: Vec<IpNet>,
     /// Whether new connections may be steered to it by load balancers: it exists, is not being
     /// deleted, and has no `ToBeDeletedByClusterAutoscaler` taint.
     pub eligible: bool,

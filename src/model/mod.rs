@@ -12,13 +12,13 @@ mod tuning;
 mod written;
 
 pub use cluster::{
-    Conditions, Endpoint, EndpointSlice, External, Hints, Neighbour, Node, Service, ServicePort,
-    Since, SlicePort, TrafficPolicy,
+    Conditions, Endpoint, EndpointSlice, External, Hints, Neighbour, Node, Service, ServiceCidr,
+    ServicePort, Since, SlicePort, TrafficPolicy,
 };
 pub use hash::{mix, stable_hash};
 pub use level::{Level, Weight, Weights};
 pub use name::{EndpointSet, Origin, ServiceId, ServicePortId, SetId, SliceId};
-pub use net::{Family, Protocol};
+pub use net::{Family, LinkName, Protocol};
 pub use scheduler::Scheduler;
 pub use tuning::{
     Capacity, Evacuation, HostCapacity, Mode, NodeTuning, Reach, Remote, RemoteUse, Said,

@@ -1,5 +1,7 @@
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// An address family; each has virtual servers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +21,14 @@ impl Family {
         match ip {
             IpAddr::V4(_) => Self::V4,
             IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// The network of all its addresses.
+    pub const fn everything(self) -> IpNet {
+        match self {
+            Self::V4 => IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
+            Self::V6 => IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
         }
     }
 }
@@ -71,5 +81,31 @@ impl fmt::Display for Protocol {
             Self::Udp => "UDP",
             Self::Sctp => "SCTP",
         })
+    }
+}
+
+/// The name of a network link, or the beginning of such names: 1 to 15 bytes (`IFNAMSIZ` less the
+/// zero at the end), without blanks, `/` and `:` (`dev_valid_name` of the kernel).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkName(Box<str>);
+
+impl LinkName {
+    /// The name, if it can be one.
+    pub fn new(name: &str) -> Option<Self> {
+        let length = 1..=15;
+        let odd = |c: char| c.is_whitespace() || c == '/' || c == ':';
+        let possible = length.contains(&name.len()) && !name.contains(odd);
+        (possible && !matches!(name, "." | "..")).then(|| Self(name.into()))
+    }
+
+    /// It as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }

@@ -38,12 +38,12 @@ pub fn frontends(
 ) -> Frontends {
     let nothing = External::default();
     let outside = service.external.as_deref().unwrap_or(&nothing);
-    let mut external: Vec<IpAddr> = outside
-        .ips
-        .iter()
-        .chain(&outside.balancers)
-        .copied()
-        .collect();
+    let ips: &[IpAddr] = if here.without_external_ips {
+        &[]
+    } else {
+        &outside.ips
+    };
+    let mut external: Vec<IpAddr> = ips.iter().chain(&outside.balancers).copied().collect();
     external.retain(|ip| families.contains(&Family::of(*ip)) && !service.cluster_ips.contains(ip));
     external.sort_unstable();
     external.dedup();

@@ -55,6 +55,8 @@ pub struct Here {
     pub scheduler: Scheduler,
     /// What the configuration file asks for.
     pub defaults: Tuning,
+    /// Whether `externalIPs` mean nothing.
+    pub without_external_ips: bool,
     /// What this node's annotations ask for.
     pub tuning: NodeTuning,
     /// What other Nodes say of their pods, as far as all shall know it.

@@ -56,7 +56,7 @@ pub async fn healthz(
     Ok(())
 }
 
-/// Serves `/metrics`, `/healthz`, `/proxyMode` and `/configz` at an address; `configuration` is what
+/// Serves `/metrics`, `/metrics/slis`, `/healthz`, `/proxyMode` and `/configz` at an address; `configuration` is what
 /// is in effect, as a file of it would say it. `told` hears of the first attempt that fails.
 ///
 /// # Errors
@@ -87,10 +87,14 @@ fn health_answer(path: &str, health: &Health, metrics: &Metrics, now: SystemTime
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    match path {
-        "/healthz" => metrics.healthz(status.as_u16()),
-        _ => metrics.livez(status.as_u16()),
-    }
+    let kind = if path == "/healthz" {
+        metrics.healthz(status.as_u16());
+        "healthz"
+    } else {
+        metrics.livez(status.as_u16());
+        "livez"
+    };
+    metrics.health_checked("proxy", kind, healthy);
     answer(status, JSON, body)
 }
 
@@ -101,7 +105,12 @@ fn metrics_answer(
 ) -> Answer {
     match path {
         "/metrics" => answer(StatusCode::OK, OPEN_METRICS, metrics.encode()),
-        "/healthz" => answer(StatusCode::OK, http::TEXT, "ok"),
+        "/metrics/slis" => answer(StatusCode::OK, OPEN_METRICS, metrics.encode_slis()),
+        "/healthz" => {
+            // Under the name that it has in kube-proxy.
+            metrics.health_checked("ping", "healthz", true);
+            answer(StatusCode::OK, http::TEXT, "ok")
+        }
         "/configz" => {
             // Under the name of its group, as in every component of Kubernetes.
             let body = serde_json::json!({"kubeproxy.config.k8s.io": configuration()});

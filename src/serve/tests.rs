@@ -235,3 +235,31 @@ async fn a_client_that_does_not_ask_is_sent_away() {
     assert!(!answer.contains("200"), "{answer}");
     server.abort();
 }
+
+#[test]
+fn service_level_indicators_are_those_of_every_component() {
+    let (health, metrics) = (Health::default(), Metrics::default());
+    let none = || serde_json::Value::Null;
+    let now = SystemTime::now();
+    health_answer("/healthz", &health, &metrics, now);
+    health.first_sync_done();
+    health.node_eligible(true);
+    for _ in 0..2 {
+        health_answer("/healthz", &health, &metrics, now);
+    }
+    metrics_answer("/healthz", &metrics, &none);
+    assert_eq!(
+        metrics_answer("/metrics/slis", &metrics, &none).status(),
+        200
+    );
+    let text = metrics.encode_slis();
+    for line in [
+        "kubernetes_healthcheck{name=\"ping\",type=\"healthz\"} 1",
+        "kubernetes_healthcheck{name=\"proxy\",type=\"healthz\"} 1",
+        "kubernetes_healthchecks_total{name=\"proxy\",type=\"healthz\",status=\"error\"} 1",
+        "kubernetes_healthchecks_total{name=\"proxy\",type=\"healthz\",status=\"success\"} 2",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    assert!(!metrics.encode().contains("kubernetes_healthcheck"));
+}

@@ -12,9 +12,11 @@ use std::mem;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use ipnet::IpNet;
+
 use crate::model::{
     EndpointSlice, Family, HostCapacity, Neighbour, Node, NodeTuning, Origin, Said, Service,
-    ServiceId, SliceId, Tuning,
+    ServiceCidr, ServiceId, SliceId, Tuning,
 };
 use crate::watch::{Change, Event};
 use identity::Identity;
@@ -33,6 +35,7 @@ pub struct Snapshot {
     /// Whether they are others, or say something else, than when they were last asked for.
     neighbours_moved: bool,
     identity: Identity,
+    service_cidrs: Table<Arc<str>, ServiceCidr>,
     endpoints: usize,
     touched: BTreeSet<ServiceId>,
     /// Of slices that have changed.
@@ -62,11 +65,12 @@ impl Snapshot {
                     self.touch_all();
                 }
             }
+            Event::ServiceCidr(change) => self.apply_service_cidr(change),
         }
     }
 
-    /// Whether every kind of object has been listed in full at least once. Before that, a Service
-    /// that is missing may just not have arrived yet.
+    /// Whether every kind of object that Services depend on has been listed in full at least once.
+    /// Before that, a Service that is missing may just not have arrived yet.
     pub fn is_complete(&self) -> bool {
         self.services.is_listed()
             && self.imports.is_listed()
@@ -146,6 +150,15 @@ impl Snapshot {
     /// This cluster's id, if it has one.
     pub fn cluster_id(&self) -> Option<&Arc<str>> {
         self.identity.id()
+    }
+
+    /// The networks that virtual addresses are allocated from, as far as that is known, sorted.
+    pub fn service_networks(&self) -> Vec<IpNet> {
+        let all = self.service_cidrs.values();
+        let mut networks: Vec<IpNet> = all.flat_map(|one| &one.networks).copied().collect();
+        networks.sort_unstable();
+        networks.dedup();
+        networks
     }
 
     /// How many Services and `ServiceImports` there are.
@@ -258,6 +271,21 @@ impl Snapshot {
         }
         for id in concerned {
             self.touch(id);
+        }
+    }
+
+    fn apply_service_cidr(&mut self, change: Change<ServiceCidr, Arc<str>>) {
+        match change {
+            Change::Apply(one) => {
+                self.service_cidrs.put(one.name.clone(), one);
+            }
+            Change::Delete(name) => {
+                self.service_cidrs.remove(&name);
+            }
+            Change::Listing => self.service_cidrs.begin_list(),
+            Change::Listed => {
+                self.service_cidrs.end_list();
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::example::*;
-use crate::model::{Capacity, Mode, NodeTuning, Reach, SliceCapacity};
+use crate::model::{Capacity, Mode, NodeTuning, Reach, ServiceCidr, SliceCapacity};
 
 fn with_web() -> Snapshot {
     let mut snapshot = Snapshot::default();
@@ -403,4 +403,32 @@ fn an_id_that_the_operator_has_given_stands() {
     snapshot.apply(this_is("b"));
     assert_eq!(snapshot.cluster_id().map(|id| &**id), Some("a"));
     assert!(touched(&mut snapshot).is_empty());
+}
+
+#[test]
+fn the_networks_of_virtual_addresses_are_those_of_all_service_cidrs() {
+    let mut snapshot = with_web();
+    let cidr = |name: &str, network: &str| {
+        let networks = vec![network.parse().unwrap()];
+        let name = name.into();
+        Event::ServiceCidr(Change::Apply(ServiceCidr { name, networks }))
+    };
+    let networks = |snapshot: &Snapshot| -> Vec<String> {
+        let networks = snapshot.service_networks();
+        networks.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(networks(&snapshot), Vec::<String>::new());
+    snapshot.apply(Event::ServiceCidr(Change::Listing));
+    snapshot.apply(cidr("kubernetes", "10.96.0.0/16"));
+    snapshot.apply(cidr("more", "10.112.0.0/16"));
+    snapshot.apply(cidr("again", "10.96.0.0/16"));
+    snapshot.apply(Event::ServiceCidr(Change::Listed));
+    assert_eq!(networks(&snapshot), ["10.96.0.0/16", "10.112.0.0/16"]);
+    snapshot.apply(Event::ServiceCidr(Change::Delete("kubernetes".into())));
+    assert_eq!(networks(&snapshot).len(), 2, "another one names it");
+    snapshot.apply(Event::ServiceCidr(Change::Listing));
+    snapshot.apply(cidr("more", "10.112.0.0/16"));
+    snapshot.apply(Event::ServiceCidr(Change::Listed));
+    assert_eq!(networks(&snapshot), ["10.112.0.0/16"]);
+    assert_eq!(touched(&mut snapshot), Vec::<String>::new());
 }

@@ -87,6 +87,11 @@ impl Platform for Linux {
         Ok(self.table.elements()?)
     }
 
+    fn rewrite(&mut self, base: &Base) -> Result<(), Trouble> {
+        self.base = base.clone();
+        Ok(self.table.rewrite(base)?)
+    }
+
     fn commit(&mut self, transaction: &Transaction) -> Result<(), Trouble> {
         Ok(self.table.commit(transaction)?)
     }

@@ -36,6 +36,7 @@ use tracing::warn;
 
 use crate::kernel::ipvs::{Cause, Command, Failure, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
+use crate::kernel::nft::Base;
 use crate::model::{ServiceId, SetId};
 use crate::plan::ServicePlan;
 use adopt::Servers;
@@ -176,6 +177,13 @@ impl<P: Platform> Syncer<P> {
         for service in failed {
             self.backoff.failed(Retry::Service(service), now);
         }
+    }
+
+    /// Makes the table's rules those that `base` asks for, which must have the marks of this syncer.
+    pub fn rewrite(&mut self, base: Base, now: Instant) {
+        self.shared.rules = Some(base);
+        let failed = self.flush(now);
+        self.back_off(failed, now);
     }
 
     /// Removes what a previous run left and no plan has claimed: to be called when every Service

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::kernel::conntrack::{Flow, Stale};
 use crate::kernel::ipvs::{Command, DestinationEntry, Failure, ServiceEntry, ServiceKey};
 use crate::kernel::link::Refused;
-use crate::kernel::nft::{Element, Transaction};
+use crate::kernel::nft::{Base, Element, Transaction};
 
 /// Why a kernel call as a whole did not work; it is logged and the call is tried again.
 pub type Trouble = Box<dyn Error + Send + Sync>;
@@ -32,6 +32,8 @@ pub trait Platform {
     fn unbind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble>;
     /// Makes sure that the table and its rules are there, and returns the elements of its maps.
     fn table(&mut self) -> Result<Vec<Element>, Trouble>;
+    /// Makes the table's rules those that this asks for, now and whenever they are made again.
+    fn rewrite(&mut self, base: &Base) -> Result<(), Trouble>;
     /// Changes the table's maps, all or nothing.
     fn commit(&mut self, transaction: &Transaction) -> Result<(), Trouble>;
     /// Makes these, and no others, the real servers that connections come back from, for a while.

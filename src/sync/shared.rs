@@ -12,7 +12,7 @@ use super::refs::Refs;
 use super::routes::{Claim, Routes};
 use crate::kernel::link::Refused;
 use crate::kernel::mark::Mark;
-use crate::kernel::nft::{Affinity, Element, Transaction};
+use crate::kernel::nft::{Affinity, Base, Element, Transaction};
 use crate::plan::Frontend;
 
 /// Shared state, as it shall be and as it is.
@@ -32,6 +32,8 @@ pub struct Shared {
     /// External addresses that another link of this node has: they are left there, and what else
     /// listens at them stays reachable. They, too, are looked at again with their Services.
     elsewhere: BTreeSet<IpAddr>,
+    /// What the table's rules shall be made from, while they are not.
+    pub rules: Option<Base>,
     /// What is there and not needed stays, since it may be claimed yet.
     pub keep_unclaimed: bool,
 }
@@ -51,10 +53,27 @@ impl Shared {
     /// Makes the kernel hold what is needed: an address before the elements that lead there. What
     /// leads to an address that cannot be had waits; all else does not.
     pub fn flush(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
+        self.rewrite(platform, sent)?;
         let bound = self.bind(platform, sent);
         self.commit(platform, sent)?;
         bound?;
         self.unbind(platform, sent)
+    }
+
+    /// Exchanges the table's rules, if others are wanted. If there is no table to exchange them in,
+    /// it is made again from them, and read back.
+    fn rewrite(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
+        let Some(base) = &self.rules else {
+            return Ok(());
+        };
+        if let Err(trouble) = platform.rewrite(base) {
+            warn!(error = %trouble, "the rules cannot be exchanged, making the table again");
+            sent.shared_failed += 1;
+            self.found(&platform.table()?);
+        }
+        self.rules = None;
+        sent.transactions += 1;
+        Ok(())
     }
 
     /// An address may be tried again, if it was refused or left to another link.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hyper::Uri;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -35,6 +36,9 @@ pub enum ClientError {
         /// What is wrong with it.
         source: kube::config::KubeconfigError,
     },
+    /// The URL of the command line is none.
+    #[error("--master: found {0:?}; give a URL like https://192.0.2.1:6443")]
+    Master(String),
     /// There is no kubeconfig file and this is no pod.
     #[error("{0}; give --kubeconfig")]
     InCluster(#[from] kube::config::InClusterError),
@@ -45,28 +49,54 @@ pub enum ClientError {
 
 /// A client for the API server of a kubeconfig file, or without one that of the pod's cluster.
 ///
+/// A `master`, its URL, goes before that of the file. Without a file nobody is told who asks, as by
+/// other components of Kubernetes.
+///
 /// Must be called within a Tokio runtime. Does not connect yet.
-pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, ClientError> {
-    client_with(kubeconfig, SILENCE).await
+pub async fn client(
+    kubeconfig: Option<&Path>,
+    master: Option<&str>,
+) -> Result<Client, ClientError> {
+    Ok(build(&config(kubeconfig, master).await?, SILENCE)?)
 }
 
 /// The same for a server that may be silent for so long.
+#[cfg(test)]
 pub(super) async fn client_with(
     kubeconfig: Option<&Path>,
     silence: Duration,
 ) -> Result<Client, ClientError> {
-    let config = match kubeconfig {
-        Some(path) => read(path).await.map_err(|source| ClientError::Kubeconfig {
-            path: path.into(),
-            source,
-        })?,
-        None => Config::incluster()?,
-    };
-    Ok(build(&config, silence)?)
+    Ok(build(&config(kubeconfig, None).await?, silence)?)
 }
 
-async fn read(path: &Path) -> Result<Config, kube::config::KubeconfigError> {
-    let kubeconfig = Kubeconfig::read_from(path)?;
+async fn config(kubeconfig: Option<&Path>, master: Option<&str>) -> Result<Config, ClientError> {
+    let url = |text: &str| {
+        let url = text.parse::<Uri>().ok();
+        let url = url.filter(|url| url.scheme().is_some() && url.host().is_some());
+        url.ok_or_else(|| ClientError::Master(text.to_owned()))
+    };
+    let master = master.map(url).transpose()?;
+    match (kubeconfig, master) {
+        (Some(path), master) => {
+            let read = read(path, master.as_ref()).await;
+            read.map_err(|source| ClientError::Kubeconfig {
+                path: path.into(),
+                source,
+            })
+        }
+        (None, Some(url)) => Ok(Config::new(url)),
+        (None, None) => Ok(Config::incluster()?),
+    }
+}
+
+async fn read(path: &Path, master: Option<&Uri>) -> Result<Config, kube::config::KubeconfigError> {
+    let mut kubeconfig = Kubeconfig::read_from(path)?;
+    if let Some(url) = master {
+        let clusters = kubeconfig.clusters.iter_mut();
+        for cluster in clusters.filter_map(|named| named.cluster.as_mut()) {
+            cluster.server = Some(url.to_string());
+        }
+    }
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await
 }
 
@@ -93,4 +123,44 @@ fn build(config: &Config, silence: Duration) -> kube::Result<Client> {
         .map_err(BoxError::from)
         .service(http);
     Ok(ClientBuilder::new(service, &*config.default_namespace).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "
+apiVersion: v1
+kind: Config
+clusters: [{name: a, cluster: {server: 'https://192.0.2.1:6443'}}]
+contexts: [{name: a, context: {cluster: a, user: a}}]
+current-context: a
+users: [{name: a, user: {token: secret}}]
+";
+
+    #[tokio::test]
+    async fn the_url_of_the_command_line_goes_before_that_of_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), FILE).unwrap();
+        let url = "http://192.0.2.2:8080";
+        for (master, wanted) in [
+            (None, "https://192.0.2.1:6443/"),
+            (Some(url), "http://192.0.2.2:8080/"),
+        ] {
+            let config = config(Some(file.path()), master).await.unwrap();
+            assert_eq!(config.cluster_url.to_string(), wanted);
+            assert!(config.auth_info.token.is_some());
+        }
+        let nobody = config(None, Some(url)).await.unwrap();
+        assert_eq!(nobody.cluster_url.to_string(), "http://192.0.2.2:8080/");
+        assert!(nobody.auth_info.token.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_url_is_named() {
+        for text in ["", "192.0.2.1:6443", "https://"] {
+            let error = config(None, Some(text)).await.unwrap_err().to_string();
+            assert!(error.starts_with("--master: found "), "{error}");
+        }
+    }
 }

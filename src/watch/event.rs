@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::parse::Problem;
-use crate::model::{EndpointSlice, Neighbour, Node, Said, Service, ServiceId, SliceId};
+use crate::model::{
+    EndpointSlice, Neighbour, Node, Said, Service, ServiceCidr, ServiceId, SliceId,
+};
 
 /// One change, as a watch reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub enum Event {
     /// About this cluster's id, which it has as a member of a set of clusters. As with
     /// `ServiceImports`, its list may be empty.
     ClusterId(Change<Said<Arc<str>>, ()>),
+    /// About a `ServiceCIDR`. As with `ServiceImports`, their list may be empty.
+    ServiceCidr(Change<ServiceCidr, Arc<str>>),
 }
 
 /// A change to one kind of object. After `Listing` every object that still exists is named again

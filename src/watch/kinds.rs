@@ -12,7 +12,7 @@ use super::event::{Change, Event};
 use super::names::Names;
 use super::objects::{
     ClusterProperty, EndpointSlice, HEADLESS, KNOWN_TO_ALL, McsVersion, Neighbour, Node,
-    SERVICE_PROXY_NAME, Service, ServiceImport,
+    SERVICE_PROXY_NAME, Service, ServiceCidr, ServiceImport,
 };
 use super::parse::{self, Problem};
 use super::unknown;
@@ -227,5 +227,31 @@ impl Kind for ClusterProperty {
 
     fn event(change: Change<Said<Arc<str>>, ()>) -> Event {
         Event::ClusterId(change)
+    }
+}
+
+impl Kind for ServiceCidr {
+    const NAME: &'static str = "ServiceCIDR";
+    const VERSIONS: &'static [()] = &[()];
+    const OPTIONAL: bool = true;
+
+    type Model = model::ServiceCidr;
+    type Id = Arc<str>;
+
+    fn selection(_: &str) -> watcher::Config {
+        watcher::Config::default()
+    }
+
+    fn id(&self, names: &mut Names) -> Arc<str> {
+        names.intern(self.metadata.name.as_deref().unwrap_or_default())
+    }
+
+    fn parse(self, names: &mut Names) -> (Option<model::ServiceCidr>, Vec<Problem>) {
+        let (cidr, problems) = parse::service_cidr(self, names);
+        (Some(cidr), problems)
+    }
+
+    fn event(change: Change<model::ServiceCidr, Arc<str>>) -> Event {
+        Event::ServiceCidr(change)
     }
 }

@@ -29,6 +29,7 @@ fn summary(events: &[Event]) -> Vec<String> {
             Event::Slice(event) => change("slices", event, |slice| slice.id.to_string()),
             Event::Node(event) => change("node", event, |node| format!("{:?}", node.zone)),
             Event::Neighbour(event) => change("neighbours", event, |one| one.name.to_string()),
+            Event::ServiceCidr(event) => change("cidrs", event, |one| one.name.to_string()),
             Event::ClusterId(event) => change("cluster", event, |id| format!("{:?}", id.get())),
         });
     }

@@ -13,7 +13,9 @@ use super::event::{Change, Event, Finding};
 use super::kinds::{Kind, applied};
 use super::names::Names;
 use super::newer::Newer;
-use super::objects::{ClusterProperty, EndpointSlice, Neighbour, Node, Service, ServiceImport};
+use super::objects::{
+    ClusterProperty, EndpointSlice, Neighbour, Node, Service, ServiceCidr, ServiceImport,
+};
 use super::parse::Problem;
 use super::retry::{Retry, spread, status};
 
@@ -30,8 +32,8 @@ const LOOK: Duration = Duration::from_mins(1);
 const LOGGED: usize = 3;
 
 /// Watches Services, `ServiceImports`, `EndpointSlices`, the Node called `node`, those Nodes that all
-/// agents shall know and the property that holds the cluster's id, and hands every change to
-/// `events` and what is odd about an object to `findings`.
+/// agents shall know, the property that holds the cluster's id and `ServiceCIDRs`, and hands every
+/// change to `events` and what is odd about an object to `findings`.
 ///
 /// Never returns: whatever the API server does, it is asked again.
 pub async fn run(client: Client, node: &str, events: impl Fn(Event), findings: impl Fn(Finding)) {
@@ -52,8 +54,9 @@ async fn run_looking(
         look,
     };
     // Each on the heap: together they are too large to be moved about.
-    future::join(
+    future::join3(
         Box::pin(watch::<Neighbour>(&client, node, &sink)),
+        Box::pin(watch::<ServiceCidr>(&client, node, &sink)),
         future::join5(
             Box::pin(watch::<Service>(&client, node, &sink)),
             Box::pin(watch::<ServiceImport>(&client, node, &sink)),

@@ -86,12 +86,7 @@ fn what_a_fresh_plan_would_change(bed: &Bed) -> Result<Sent> {
         })
         .collect();
     bed.node()?.netns().enter(|| -> Result<Sent> {
-        let base = Base {
-            marks: MarkRange::default(),
-            masquerade_bit: 14,
-            masquerade_all: false,
-            pod_cidrs: Vec::new(),
-        };
+        let base = Base::new(MarkRange::default());
         let platform = Linux::open(base).map_err(|trouble| anyhow!(trouble))?;
         let mut syncer = Syncer::new(platform, MarkRange::default(), std::time::Duration::MAX)
             .map_err(|trouble| anyhow!(trouble))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use lab::traffic::{Failure, Protocol, Spread};
 use lab::world::objects::{Port, Service};
-use lab::world::{Agent, Cluster, ECHO_PORT, Node, Place, Pod, Topology, World};
+use lab::world::{Agent, Cluster, ECHO_PORT, Node, Place, Pod, Setup, Topology, World};
 
 /// The addresses of the load balancer (documentation ranges, RFC 5737 and RFC 3849).
 pub const BALANCER: [IpAddr; 2] = [
@@ -41,6 +41,11 @@ pub struct Bed {
 
 impl Bed {
     pub fn start() -> Result<Self> {
+        Self::with(&Setup::default())
+    }
+
+    /// With an agent of this setup.
+    pub fn with(setup: &Setup) -> Result<Self> {
         let world = World::start(&Topology::one_cluster(3))?;
         let pods = ["east-1", "east-2", "east-3"]
             .iter()
@@ -50,7 +55,7 @@ impl Bed {
         for address in BALANCER.into_iter().chain(EXTERNAL) {
             world.announce(address, "east-1")?;
         }
-        let agent = world.agent("east-1")?;
+        let agent = world.agent_with("east-1", setup)?;
         agent.wait_ready()?;
         Ok(Self {
             pods,
@@ -123,4 +128,10 @@ pub fn unserved(client: &impl Place, to: SocketAddr) -> Result<()> {
 /// Whom the pod that answers sees.
 pub fn seen(client: &impl Place, to: SocketAddr) -> Result<IpAddr> {
     Ok(client.connect_tcp(to)?.seen_client.ip())
+}
+
+/// A setup whose configuration file says this, too.
+pub fn saying(lines: &str) -> Setup {
+    const MODE: &str = "mode: ipvs\n";
+    Setup::default().config(MODE, &format!("{MODE}{lines}\n"))
 }

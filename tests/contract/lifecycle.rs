@@ -153,3 +153,19 @@ fn delete(bed: &Bed, service: &Service) -> Result<()> {
     bed.cluster()?.api().delete("services", namespace, name)?;
     Ok(())
 }
+
+/// kube-proxy's own Event.
+pub fn the_start_of_the_agent_is_an_event_of_its_node() -> Result<()> {
+    let bed = Bed::start()?;
+    let api = bed.cluster()?.api();
+    crate::bed::until("there is an Event of the start", || {
+        let events = api.list("events.events.k8s.io");
+        Ok(events.iter().any(|event| {
+            event["reason"] == "Starting"
+                && event["type"] == "Normal"
+                && event["action"] == "StartKubeProxy"
+                && event["regarding"]["kind"] == "Node"
+                && event["regarding"]["name"] == "east-1"
+        }))
+    })
+}

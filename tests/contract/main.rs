@@ -2,12 +2,14 @@
 //! which addresses, and who is not. Run by `cargo lab test contract`; the table of what is promised
 //! is in `docs/contract.md`.
 
+mod addresses;
 mod affinity;
 mod balancer;
 mod bed;
 mod external;
 mod internal;
 mod lifecycle;
+mod pods;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,13 @@ fn main() -> ExitCode {
             lifecycle::a_service_that_is_not_for_a_proxy_is_not_served,
             lifecycle::what_is_ready_serves_and_without_any_clients_are_refused,
             lifecycle::connections_outlive_changes_and_the_service_itself,
+            lifecycle::the_start_of_the_agent_is_an_event_of_its_node,
+            addresses::node_ports_are_served_at_the_addresses_that_are_meant,
+            addresses::what_is_for_an_address_that_no_service_has_is_dropped,
+            pods::pods_are_told_by_the_networks_of_all_pods,
+            pods::pods_are_told_by_the_networks_of_the_node,
+            pods::pods_are_told_by_the_link_that_they_are_at,
+            pods::pods_are_told_by_what_their_links_are_called,
             affinity::a_client_gets_one_pod_at_all_addresses_of_a_service_port,
             affinity::under_policy_local_an_outside_client_keeps_one_pod_of_the_node,
             affinity::a_client_that_stays_away_for_the_time_out_may_get_another_pod,

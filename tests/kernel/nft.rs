@@ -12,16 +12,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use spillway::kernel::mark::{Mark, MarkRange};
-use spillway::kernel::nft::{Action, Affinity, Base, Element, Error, Table, Transaction};
+use spillway::kernel::nft::{
+    Action, Affinity, Base, Element, Error, Links, Pods, Table, Transaction,
+};
 use spillway::kernel::socket::Socket;
-use spillway::model::{Family, Protocol};
+use spillway::model::{Family, LinkName, Protocol};
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
 const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 1));
 
 pub fn opening_makes_a_table_that_the_nft_tool_prints_in_its_own_language() -> Result<()> {
     Table::open(&Base {
-        pod_cidrs: vec!["10.244.0.0/16".parse()?, "fd00:244::/56".parse()?],
+        pods: Pods::Within(vec!["10.244.0.0/16".parse()?, "fd00:244::/56".parse()?]),
         ..base()
     })?;
     let table = nft("list table inet spillway")?;
@@ -58,6 +60,48 @@ pub fn opening_makes_a_table_that_the_nft_tool_prints_in_its_own_language() -> R
     ] {
         ensure!(table.contains(line), "no `{line}` in\n{table}");
     }
+    Ok(())
+}
+
+pub fn rules_are_exchanged_while_the_elements_stay() -> Result<()> {
+    let mut table = Table::open(&base())?;
+    let there = service(VIP, 80, mark(2)?);
+    table.commit(&adding(&[there]))?;
+    let link = |name| LinkName::new(name).context("a link");
+    table.rewrite(&Base {
+        pods: Pods::At(Links::StartingWith(link("veth")?)),
+        node_port_networks: vec!["192.0.2.0/24".parse()?, "198.51.100.7/32".parse()?],
+        service_networks: vec!["10.96.0.0/16".parse()?, "fd00:96::/112".parse()?],
+        ..base()
+    })?;
+    ensure!(table.elements()? == [there]);
+    let printed = nft("list table inet spillway")?;
+    for line in [
+        "iifname != \"veth*\" fib saddr type != local meta mark set ip daddr . meta l4proto . th dport map @outside_v4 goto marked",
+        "iifname \"veth*\" update @inside { ct id timeout 1s }",
+        "ct id @inside return",
+        "ip saddr 127.0.0.0/8 return",
+        "ip6 saddr ::1 return",
+        "ip daddr != 192.0.2.0/24 ip daddr != 198.51.100.7 return",
+        "meta nfproto ipv6 return",
+        "type filter hook forward priority -110; policy accept;",
+        "type filter hook output priority -80; policy accept;",
+        "ip daddr 10.96.0.0/16 fib daddr type != local drop",
+        "ip6 daddr fd00:96::/112 fib daddr type != local drop",
+    ] {
+        ensure!(printed.contains(line), "no `{line}` in\n{printed}");
+    }
+    table.rewrite(&Base {
+        pods: Pods::At(Links::Named(link("cni0")?)),
+        ..base()
+    })?;
+    let printed = nft("list table inet spillway")?;
+    ensure!(
+        printed.contains("iifname \"cni0\" update @inside"),
+        "{printed}"
+    );
+    ensure!(!printed.contains("hook forward"), "{printed}");
+    ensure!(table.elements()? == [there]);
     Ok(())
 }
 
@@ -340,12 +384,7 @@ pub fn networks_are_exchanged_in_one_transaction() -> Result<()> {
 }
 
 fn base() -> Base {
-    Base {
-        marks: MarkRange::default(),
-        masquerade_bit: 14,
-        masquerade_all: false,
-        pod_cidrs: Vec::new(),
-    }
+    Base::new(MarkRange::default())
 }
 
 fn mark(number: u32) -> Result<Mark> {

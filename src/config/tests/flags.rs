@@ -37,6 +37,22 @@ fn flags_of_kube_proxy_are_fields_by_another_name() {
             "--cluster-cidr 10.0.0.0/8,fd00::/8",
             "clusterCIDR: 10.0.0.0/8,fd00::/8",
         ),
+        (
+            "--detect-local-mode BridgeInterface --pod-bridge-interface cni0",
+            "detectLocalMode: BridgeInterface\ndetectLocal: {bridgeInterface: cni0}",
+        ),
+        (
+            "--detect-local-mode InterfaceNamePrefix --pod-interface-name-prefix veth",
+            "detectLocalMode: InterfaceNamePrefix\ndetectLocal: {interfaceNamePrefix: veth}",
+        ),
+        (
+            "--nodeport-addresses primary,192.0.2.0/24",
+            "nodePortAddresses: [primary, 192.0.2.0/24]",
+        ),
+        (
+            "--feature-gates AllowServiceExternalIPs=false",
+            "featureGates: {AllowServiceExternalIPs: false}",
+        ),
         ("--masquerade-all", "iptables: {masqueradeAll: true}"),
         (
             "--iptables-masquerade-bit 3",
@@ -97,7 +113,8 @@ fn a_flag_goes_before_the_field() {
     let settings = settings(line, file);
     assert_eq!(settings.scheduler, Scheduler::WeightedRoundRobin);
     assert!(!settings.strict_arp);
-    assert_eq!(settings.pod_cidrs, ["10.0.0.0/8".parse().unwrap()]);
+    let cidrs = vec!["10.0.0.0/8".parse().unwrap()];
+    assert_eq!(settings.pods, PodDetection::ClusterCidr(cidrs));
 }
 
 #[test]
@@ -113,12 +130,12 @@ fn a_wrong_value_of_a_flag_is_blamed_on_the_flag() {
 
 #[test]
 fn flags_for_what_spillway_has_not_are_taken_and_named_in_one_warning() {
-    let overrides = given("--profiling --oom-score-adj=-998 --feature-gates A=true --v 4");
+    let overrides = given("--profiling --oom-score-adj=-998 --v 4");
     let (_, warnings) = parse("", Path::new("config.conf"), &overrides).unwrap();
     let [warning] = warnings.as_slice() else {
         panic!("{warnings:?}")
     };
-    for flag in ["--profiling", "--oom-score-adj", "--feature-gates", "--v"] {
+    for flag in ["--profiling", "--oom-score-adj", "--v"] {
         assert!(warning.contains(flag), "{warning}");
     }
 }
@@ -131,6 +148,7 @@ nftables: {masqueradeAll: true, minSyncPeriod: 1s}
 winkernel: {enableDSR: true}
 clientConnection: {qps: 5}
 oomScoreAdj: -999
+featureGates: {AllAlpha: true, AllowServiceExternalIPs: true}
 configSyncPeriod: 15m
 ";
     let (_, warnings) = parsed(file).unwrap();
@@ -138,7 +156,7 @@ configSyncPeriod: 15m
         warnings,
         [
             "config.conf: fields of other proxies: clientConnection.qps, configSyncPeriod, \
-             iptables.syncPeriod, nftables.masqueradeAll, nftables.minSyncPeriod, oomScoreAdj, \
+             featureGates.AllAlpha, iptables.syncPeriod, nftables.masqueradeAll, nftables.minSyncPeriod, oomScoreAdj, \
              winkernel; they have no effect"
         ]
     );

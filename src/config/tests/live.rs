@@ -8,7 +8,9 @@ bindAddressHardFail: true
 clientConnection: {kubeconfig: /etc/kubeconfig}
 clusterCIDR: 10.0.0.0/8,fd00::/8
 conntrack: {maxPerCore: 0, min: 3, tcpBeLiberal: true, udpTimeout: 9s, tcpEstablishedTimeout: 0s}
+featureGates: {AllowServiceExternalIPs: false}
 healthzBindAddress: 127.0.0.1:7
+nodePortAddresses: [primary, 192.0.2.0/24]
 hostnameOverride: a2
 iptables: {masqueradeAll: true, masqueradeBit: 3}
 ipvs: {excludeCIDRs: [192.0.2.0/24], strictARP: true, tcpTimeout: 15m, udpTimeout: 5s}
@@ -42,6 +44,9 @@ fn what_is_written_is_what_was_read() {
         "hostnameOverride: a1",
         OTHER,
         "spillway: {reports: {service: off}}",
+        "detectLocalMode: NodeCIDR",
+        "{detectLocalMode: BridgeInterface, detectLocal: {bridgeInterface: cni0}}",
+        "{detectLocalMode: InterfaceNamePrefix, detectLocal: {interfaceNamePrefix: cali}}",
     ] {
         let settings = read(text);
         assert_eq!(read(&settings.written().to_string()), settings, "{text}");
@@ -70,6 +75,8 @@ fn a_change_says_what_waits_for_a_restart() {
             "ipvs.strictARP",
             "ipvs.*Timeout",
             "conntrack",
+            "nodePortAddresses",
+            "featureGates",
             "ipvs.excludeCIDRs"
         ]
     );

@@ -13,6 +13,7 @@ use super::Base;
 use super::expression::Next;
 use super::masquerade::{MASQUERADE, masquerade, postrouting, sent_on};
 use super::pinned::{self, Timeouts};
+use super::reach;
 use super::rule::{Field, Rule};
 use super::set::Set;
 use crate::model::{Family, Protocol};
@@ -30,6 +31,10 @@ const OUTPUT: &str = "output";
 const INPUT_AFTER: &str = "input_after";
 const OUTPUT_AFTER: &str = "output_after";
 const POSTROUTING: &str = "postrouting";
+const FORWARD: &str = "forward";
+const OUTPUT_TO_NOBODY: &str = "output_unallocated";
+/// Drops what is for a virtual address that nothing is allocated at.
+pub const UNALLOCATED: &str = "unallocated";
 const CLASSIFY: &str = "classify";
 const MARKED: &str = "marked";
 const CALL_BACK: &str = "call_back";
@@ -85,7 +90,7 @@ pub fn chains(base: &Base, timeouts: &Timeouts) -> Vec<Chain> {
         rules,
     };
     let (input, output) = (InetHookNumber::LocalIn, InetHookNumber::LocalOut);
-    let mut chains = vec![
+    let mut all = vec![
         base_chain(INPUT, "filter", input, 90, enter()),
         base_chain(INPUT_AFTER, "filter", input, 110, leave(base)),
         // A chain of type route, since the restored mark may be one to route by.
@@ -107,8 +112,17 @@ pub fn chains(base: &Base, timeouts: &Timeouts) -> Vec<Chain> {
         inner(RESTORE, restore()),
         inner(MASQUERADE, masquerade(base)),
     ];
-    chains.extend(pinned::chains(timeouts));
-    chains
+    all.extend(pinned::chains(timeouts));
+    if !base.service_networks.is_empty() {
+        let forward = InetHookNumber::Forward;
+        all.extend([
+            base_chain(FORWARD, "filter", forward, -110, reach::enter()),
+            // After whoever translates addresses at the output hook, at -100.
+            base_chain(OUTPUT_TO_NOBODY, "filter", output, -80, reach::enter()),
+            inner(UNALLOCATED, reach::unallocated(&base.service_networks)),
+        ]);
+    }
+    all
 }
 
 /// The rules of `input` and the second half of `output`: which packets need a mark. Of a connection
@@ -148,7 +162,7 @@ fn leave(base: &Base) -> Vec<Rule> {
 /// UDP comes here packet by packet (a node's own tunnels, too), so the cheapest rules that tell it
 /// from services come first, and the routing table is asked last.
 fn classify(base: &Base) -> Vec<Rule> {
-    let mut rules = Vec::new();
+    let mut rules = reach::not_from_loopback();
     for family in Family::ALL {
         let (client, address) = (Field::Source(family), Field::Destination(family));
         let service = [address, Field::Protocol, Field::Port];
@@ -200,6 +214,9 @@ fn classify(base: &Base) -> Vec<Rule> {
         );
     }
     for family in Family::ALL {
+        rules.extend(reach::node_ports_within(family, &base.node_port_networks));
+    }
+    for family in Family::ALL {
         let node_port = [Field::Protocol, Field::Port];
         rules.extend(look_up(Set::OutsideNodePorts(family), |rule, map| {
             let found = rule.family(family).find_mark(&node_port, map);
@@ -212,14 +229,10 @@ fn classify(base: &Base) -> Vec<Rule> {
     rules
 }
 
-/// For clients from outside of the cluster: those that are neither pods nor this node. Where the
-/// pods' networks are not known, pods are taken for clients from outside, as by kube-proxy.
+/// For clients from outside of the cluster: those that are neither pods nor this node. Where nobody
+/// can tell who is a pod, pods are taken for clients from outside, as by kube-proxy.
 fn outside(base: &Base, family: Family, rule: Rule) -> Rule {
-    let pods = base.pods(family);
-    pods.fold(rule, |rule, network| {
-        rule.beyond(Field::Source(family), network)
-    })
-    .sent_elsewhere()
+    base.pods.except(family, rule).sent_elsewhere()
 }
 
 /// Loopback and link-local addresses.
@@ -244,7 +257,8 @@ fn look_up(map: Set, find: impl Fn(Rule, &str) -> Rule) -> [Rule; 2] {
     .map(|rule| rule.set_found_mark().goto(MARKED))
 }
 
-/// `marked`: marks that are not for IPVS but verdicts, and clients that come back.
+/// `marked`: marks that are not for IPVS but verdicts, the last look at where others come from, and
+/// clients that come back.
 fn marked(base: &Base) -> Vec<Rule> {
     let mut rules = vec![
         Rule::new()
@@ -254,6 +268,7 @@ fn marked(base: &Base) -> Vec<Rule> {
             .mark_under(base.marks.verdict_mask(), base.marks.drops())
             .next(Next::Drop),
     ];
+    rules.extend(base.pods.note());
     rules.extend(pinned::known_clients());
     rules
 }

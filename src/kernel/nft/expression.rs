@@ -214,9 +214,9 @@ pub fn address_type(address: Address, to: u32) -> Expression {
     )
 }
 
-/// Maps the key in the registers from `key` to the value in another for some time, or prolongs that
-/// time.
-pub fn update(map: &str, key: u32, value: u32, milliseconds: u64) -> Expression {
+/// Maps the key in the registers from `key` to the value in another for some time, or puts it into a
+/// set, or prolongs that time.
+pub fn update(map: &str, key: u32, value: Option<u32>, milliseconds: u64) -> Expression {
     const NFTA_DYNSET_TIMEOUT: u16 = 6;
     const NFT_DYNSET_OP_UPDATE: u32 = 1;
     let mut attributes = change(NFT_DYNSET_OP_UPDATE, map, key, value);
@@ -227,20 +227,25 @@ pub fn update(map: &str, key: u32, value: u32, milliseconds: u64) -> Expression 
 /// Takes the key in the registers from `key` out of a map, whatever that has for it.
 pub fn delete(map: &str, key: u32, value: u32) -> Expression {
     const NFT_DYNSET_OP_DELETE: u32 = 2;
-    other("dynset", change(NFT_DYNSET_OP_DELETE, map, key, value))
+    other(
+        "dynset",
+        change(NFT_DYNSET_OP_DELETE, map, key, Some(value)),
+    )
 }
 
-fn change(operation: u32, map: &str, key: u32, value: u32) -> Vec<DefaultNla> {
+fn change(operation: u32, map: &str, key: u32, value: Option<u32>) -> Vec<DefaultNla> {
     const NFTA_DYNSET_SET_NAME: u16 = 1;
     const NFTA_DYNSET_OP: u16 = 3;
     const NFTA_DYNSET_SREG_KEY: u16 = 4;
     const NFTA_DYNSET_SREG_DATA: u16 = 5;
-    vec![
+    let mut attributes = vec![
         DefaultNla::new(NFTA_DYNSET_SET_NAME, [map.as_bytes(), &[0]].concat()),
         number(NFTA_DYNSET_OP, operation),
         number(NFTA_DYNSET_SREG_KEY, register(key).into()),
-        number(NFTA_DYNSET_SREG_DATA, register(value).into()),
-    ]
+    ];
+    let value = value.map(|value| number(NFTA_DYNSET_SREG_DATA, register(value).into()));
+    attributes.extend(value);
+    attributes
 }
 
 /// Goes on for so many packets a second only.

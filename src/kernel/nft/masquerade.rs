@@ -7,7 +7,7 @@
 //! | outside, or a pod | outside's frontends of a service with policy `Local` | no |
 //! | this node | the same | yes |
 //! | any | other frontends of outside: node ports, external addresses | yes |
-//! | outside | `ClusterIP` | yes, where the pods' networks are known |
+//! | outside | `ClusterIP` | yes, where pods can be told from others |
 //! | a pod | `ClusterIP` | no |
 
 use super::Base;
@@ -40,8 +40,8 @@ pub fn sent_on(base: &Base) -> Vec<Rule> {
     }
     for family in Family::ALL {
         rules.extend(by_external_frontend(family));
-        rules.extend(from_outside(base, family));
     }
+    rules.extend(from_outside(base));
     rules
 }
 
@@ -117,17 +117,14 @@ fn by_external_frontend(family: Family) -> [Rule; 2] {
 }
 
 /// Clients from outside of the cluster are masqueraded, since the network may give them another way
-/// back than through this node. Who is outside can be told only if the pods' networks are known.
-fn from_outside(base: &Base, family: Family) -> Vec<Rule> {
-    let pods: Vec<_> = base.pods(family).collect();
-    let inside = |network| {
-        Rule::new()
-            .family(family)
-            .within(Field::Source(family), network)
-            .next(Next::Return)
-    };
-    let outside = (!pods.is_empty()).then(|| Rule::new().family(family).goto(MASQUERADE));
-    pods.into_iter().map(inside).chain(outside).collect()
+/// back than through this node. Nobody is outside where nobody can tell who is.
+fn from_outside(base: &Base) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for all in base.pods.known() {
+        rules.extend(all.pods.into_iter().map(|pod| pod.next(Next::Return)));
+        rules.push(all.clients.goto(MASQUERADE));
+    }
+    rules
 }
 
 /// `masquerade`: only a nat chain can masquerade, so leave it word.

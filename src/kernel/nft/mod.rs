@@ -39,6 +39,8 @@ mod expression;
 mod key;
 mod masquerade;
 mod pinned;
+mod pods;
+mod reach;
 mod rule;
 mod schema;
 mod set;
@@ -49,6 +51,8 @@ use ipnet::IpNet;
 pub use self::affinity::Affinity;
 pub use self::element::Element;
 pub use self::error::{Action, Error};
+pub use self::pods::Pods;
+pub use self::rule::Links;
 pub use self::table::{Prepared, Table};
 use crate::kernel::mark::MarkRange;
 use crate::model::Family;
@@ -63,16 +67,27 @@ pub struct Base {
     pub masquerade_bit: u8,
     /// Whether to masquerade all connections to services.
     pub masquerade_all: bool,
-    /// The networks of the cluster's pods: clients that are not in them are masqueraded. Of a
-    /// family without any, clients from outside are not told from pods and keep their addresses.
-    pub pod_cidrs: Vec<IpNet>,
+    /// Who is a pod: other clients of a `ClusterIP` are masqueraded. Where nobody can tell, clients
+    /// from outside keep their addresses.
+    pub pods: Pods,
+    /// The networks of those of this node's addresses that serve node ports. Of a family without any,
+    /// none does.
+    pub node_port_networks: Vec<IpNet>,
+    /// The networks of virtual addresses: what is for one that nothing is allocated at is dropped.
+    pub service_networks: Vec<IpNet>,
 }
 
 impl Base {
-    /// The networks of the cluster's pods of a family.
-    fn pods(&self, family: Family) -> impl Iterator<Item = IpNet> {
-        let pods = self.pod_cidrs.iter().copied();
-        pods.filter(move |network| Family::of(network.addr()) == family)
+    /// With Kubernetes' defaults, in a cluster of which nothing is known.
+    pub fn new(marks: MarkRange) -> Self {
+        Self {
+            marks,
+            masquerade_bit: 14,
+            masquerade_all: false,
+            pods: Pods::Within(Vec::new()),
+            node_port_networks: Family::ALL.map(Family::everything).into(),
+            service_networks: Vec::new(),
+        }
     }
 
     /// The masquerade bit as a mark.

@@ -10,7 +10,7 @@ use netlink_packet_netfilter::nftables::{MetaKey, Operator};
 
 use super::expression::{self as expr, Address, ConntrackKey, Expression, Next};
 use super::key::octets;
-use crate::model::{Family, Protocol};
+use crate::model::{Family, LinkName, Protocol};
 
 /// A part of the key of a set or map.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +91,31 @@ const VALUE: u32 = HELD + 5;
 
 /// `IPS_CONFIRMED`, a bit of a connection's status
 const CONFIRMED: u32 = 1 << 3;
+
+/// Which links are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// The one of this name.
+    Named(LinkName),
+    /// All whose names start so.
+    StartingWith(LinkName),
+}
+
+impl Links {
+    /// What the kernel's name for a link is compared with: as many bytes as matter.
+    fn bytes(&self) -> Vec<u8> {
+        /// `IFNAMSIZ`
+        const LENGTH: usize = 16;
+        match self {
+            Self::Named(name) => {
+                let mut bytes = name.as_str().as_bytes().to_vec();
+                bytes.resize(LENGTH, 0);
+                bytes
+            }
+            Self::StartingWith(prefix) => prefix.as_str().as_bytes().to_vec(),
+        }
+    }
+}
 
 /// A rule in the making.
 #[derive(Debug, Default)]
@@ -190,9 +215,26 @@ impl Rule {
             .compare(Operator::Equal, &[0])
     }
 
+    /// For packets that came in by one of these links. What this node sends itself came by none.
+    pub fn came_by(self, links: &Links) -> Self {
+        self.then(expr::meta(MetaKey::Iifname, SCRATCH))
+            .compare(Operator::Equal, &links.bytes())
+    }
+
+    /// For all others.
+    pub fn came_otherwise(self, links: &Links) -> Self {
+        self.then(expr::meta(MetaKey::Iifname, SCRATCH))
+            .compare(Operator::NotEqual, &links.bytes())
+    }
+
     /// For packets to an address of this node.
     pub fn local(self) -> Self {
         self.address_is_local(Address::Destination, Operator::Equal)
+    }
+
+    /// For packets to an address that is not this node's.
+    pub fn elsewhere(self) -> Self {
+        self.address_is_local(Address::Destination, Operator::NotEqual)
     }
 
     /// For packets from an address of this node.
@@ -280,7 +322,7 @@ impl Rule {
     pub fn keep(self, map: &str, seconds: NonZeroU32) -> Self {
         let milliseconds = u64::from(seconds.get()) * 1000;
         self.then(Field::Mark.load(VALUE))
-            .then(expr::update(map, HELD, VALUE, milliseconds))
+            .then(expr::update(map, HELD, Some(VALUE), milliseconds))
     }
 
     /// Takes what is held out of a map, whatever that has for it. The kernel wants to be told of a
@@ -307,7 +349,13 @@ impl Rule {
         const VALUE: u32 = SCRATCH + 1;
         self.then(Field::Connection.load(SCRATCH))
             .then(Field::Mark.load(VALUE))
-            .then(expr::update(map, SCRATCH, VALUE, milliseconds))
+            .then(expr::update(map, SCRATCH, Some(VALUE), milliseconds))
+    }
+
+    /// Notes the packet's connection in a set.
+    pub fn note_connection(self, set: &str, milliseconds: u64) -> Self {
+        self.then(Field::Connection.load(SCRATCH))
+            .then(expr::update(set, SCRATCH, None, milliseconds))
     }
 
     /// Sets the packet's mark to the one found.

@@ -10,6 +10,7 @@ use netlink_packet_netfilter::nftables::{
 use super::chains::{BORROWED, BORROWED_SIZE, Chain, Hook};
 use super::element::Element;
 use super::pinned::{self, ASKED, ASKED_SIZE, PINNED_SIZE};
+use super::pods::{INSIDE, INSIDE_SIZE};
 use super::rule::Rule;
 use super::set::Set;
 use crate::model::Family;
@@ -156,7 +157,13 @@ pub fn sets() -> Vec<Request> {
     let filled_by_rules = noted.into_iter().chain(pinned).zip(Set::ALL.len()..);
     let filled_by_rules =
         filled_by_rules.map(|((name, attributes), id)| new_set(id, name, attributes));
-    ours.chain(filled_by_rules).collect()
+    let mut inside = key(&[Type::MARK]);
+    inside.push(SetAttribute::Flags(SetFlags::Timeout | SetFlags::Eval));
+    inside.push(SetAttribute::Description(vec![SetDescription::Size(
+        INSIDE_SIZE,
+    )]));
+    let inside = new_set(Set::ALL.len() + 4, INSIDE, inside);
+    ours.chain(filled_by_rules).chain([inside]).collect()
 }
 
 /// A map to marks that rules fill, with at most `size` elements.

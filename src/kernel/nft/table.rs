@@ -50,10 +50,7 @@ impl Table {
     /// Sets that hold marks outside of `base.marks`, or anything else that cannot be ours, are
     /// emptied: such elements are from before a change of the range.
     pub fn open(base: &Base) -> Result<Self, Error> {
-        let bit = base.masquerade_mark();
-        if bit == 0 || bit & base.marks.mask() != 0 {
-            return Err(Error::MasqueradeBit(base.masquerade_bit));
-        }
+        check(base)?;
         let socket = Socket::open(NETLINK_NETFILTER).map_err(Error::Unavailable)?;
         let marks = base.marks;
         let mut table = Self {
@@ -61,8 +58,6 @@ impl Table {
             marks,
             timeouts: Timeouts::default(),
         };
-        let old = dump::chains(&mut table.socket).map_err(Error::Unavailable)?;
-
         let mut requests = vec![schema::table()];
         for set in Set::ALL {
             match table.read(set) {
@@ -71,14 +66,26 @@ impl Table {
                 read => table.timeouts.found(&read?),
             }
         }
+        requests.extend(schema::sets());
+        table.exchange_chains(base, requests)?;
+        Ok(table)
+    }
+
+    /// Replaces all chains in one transaction, as far as they depend on what has changed in `base`,
+    /// which must have the same marks. The elements stay.
+    pub fn rewrite(&mut self, base: &Base) -> Result<(), Error> {
+        check(base)?;
+        self.exchange_chains(base, Vec::new())
+    }
+
+    fn exchange_chains(&mut self, base: &Base, mut requests: Vec<Request>) -> Result<(), Error> {
+        let old = dump::chains(&mut self.socket).map_err(Error::Unavailable)?;
         requests.extend(old.iter().map(|name| schema::flush_chain(name)));
         requests.extend(old.iter().map(|name| schema::delete_chain(name)));
-        requests.extend(schema::sets());
-        let chains = chains::chains(base, &table.timeouts);
+        let chains = chains::chains(base, &self.timeouts);
         requests.extend(chains.iter().map(schema::chain));
         requests.extend(chains.into_iter().flat_map(schema::rules));
-        run(&mut table.socket, requests)?;
-        Ok(table)
+        run(&mut self.socket, requests)
     }
 
     /// Removes the table from this network namespace, if there is one.
@@ -212,6 +219,14 @@ impl Table {
         }
         Ok(())
     }
+}
+
+fn check(base: &Base) -> Result<(), Error> {
+    let bit = base.masquerade_mark();
+    if bit == 0 || bit & base.marks.mask() != 0 {
+        return Err(Error::MasqueradeBit(base.masquerade_bit));
+    }
+    Ok(())
 }
 
 /// The message that adds elements to a set or removes them.

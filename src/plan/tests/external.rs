@@ -51,6 +51,22 @@ fn under_policy_cluster_all_addresses_lead_to_all_endpoints() {
 }
 
 #[test]
+fn while_external_ips_are_not_allowed_they_mean_nothing() {
+    let web = external(|it| it.ips = vec![ip("203.0.113.250")]);
+    let here = Here {
+        without_external_ips: true,
+        ..here()
+    };
+    let plan = plan(&web, &[&near_and_far()], &here);
+    assert_eq!(
+        frontends(&plan, EndpointSet::All),
+        ["10.96.0.10:80", "203.0.113.1:80", "*:30080"]
+    );
+    let all = set(&plan, EndpointSet::All).expect("all");
+    assert_eq!(all.external, [ip("203.0.113.1")]);
+}
+
+#[test]
 fn under_policy_local_clients_from_outside_get_the_endpoints_of_this_node() {
     let web = external(|it| it.policy = TrafficPolicy::Local);
     let plan = plan(&web, &[&near_and_far()], &here());

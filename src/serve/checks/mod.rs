@@ -1,6 +1,7 @@
 //! Health-check node ports: where a load balancer asks whether this node has endpoints of its own
 //! for a Service whose clients shall keep their addresses (`externalTrafficPolicy: Local`).
 
+mod addresses;
 mod ports;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::time::SystemTime;
 
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
+use ipnet::IpNet;
 use tokio::sync::Notify;
 
 use super::Health;
@@ -25,7 +27,7 @@ const WEIGHT: HeaderName = HeaderName::from_static("x-load-balancing-endpoint-we
 /// What there is to say of a Service at its health-check node port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// The port, of every address of this node.
+    /// The port.
     port: NonZeroU16,
     /// For each family of the Service, how many ready endpoints this node has.
     local: BTreeMap<Family, usize>,
@@ -55,14 +57,17 @@ impl Check {
     }
 }
 
-/// A place to listen at: the port of a Service, of all addresses of a family.
-type Place = (ServiceId, Family, NonZeroU16);
+/// A place to listen at: the port of a Service for a family, and one of this node's addresses or the
+/// unspecified one, which stands for all.
+type Place = (ServiceId, Family, NonZeroU16, IpAddr);
 
 /// All checks of this node, as the core last told them.
 #[derive(Debug)]
 pub struct Checks {
     health: Arc<Health>,
     of: Mutex<BTreeMap<ServiceId, Check>>,
+    /// Those of this node's addresses that node ports are served at.
+    networks: Mutex<Vec<IpNet>>,
     changed: Notify,
 }
 
@@ -72,6 +77,7 @@ impl Checks {
         Self {
             health,
             of: Mutex::default(),
+            networks: Mutex::new(Family::ALL.map(Family::everything).into()),
             changed: Notify::new(),
         }
     }
@@ -92,18 +98,36 @@ impl Checks {
         }
     }
 
+    /// Health-check node ports are open at addresses in these networks from now on.
+    pub fn at(&self, networks: &[IpNet]) {
+        let mut before = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        if *before != networks {
+            *before = networks.to_vec();
+            self.changed.notify_one();
+        }
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<ServiceId, Check>) -> T) -> T {
         // A panic while it was locked cannot have left it half-changed.
         change(&mut self.of.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn places(&self) -> BTreeSet<Place> {
+        let networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = Family::ALL.map(|family| (family, addresses::listening(family, &networks)));
+        drop(networks);
         self.change(|checks| {
-            let places = checks.iter().flat_map(|(service, check)| {
-                let families = check.local.keys();
-                families.map(|family| (service.clone(), *family, check.port))
-            });
-            places.collect()
+            let mut places = BTreeSet::new();
+            for (service, check) in checks.iter() {
+                for (family, ips) in at
+                    .iter()
+                    .filter(|(family, _)| check.local.contains_key(family))
+                {
+                    let place = |ip: &IpAddr| (service.clone(), *family, check.port, *ip);
+                    places.extend(ips.iter().map(place));
+                }
+            }
+            places
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,7 +16,6 @@ use super::super::events::{Happening, Reason, Subject, Teller};
 use super::super::http;
 use super::super::listen::persist;
 use super::{Checks, Place};
-use crate::model::Family;
 
 /// As many clients as the health port has: load balancers ask often, and in groups.
 const BACKLOG: u32 = 128;
@@ -52,37 +51,38 @@ impl Checks {
 
 /// Answers at one port, once it is free.
 async fn one(checks: Arc<Checks>, place: Place, teller: Teller) {
-    let (service, family, port) = place;
+    let (service, family, port, ip) = place;
+    let at = SocketAddr::new(ip, port.get());
     let told = |error: &io::Error| {
         teller.tell(Happening {
             subject: Subject::service(&service, None),
             port: format!("{port}/TCP over {family}"),
             reason: Reason::FailedToStartServiceHealthcheck,
             note: format!(
-                "node cannot listen at health-check node port {port} over {family}: {error}"
+                "node cannot listen at health-check node port {port} over {family} ({at}): {error}"
             ),
         });
     };
-    let here = format!("health-check node port {port} of {service} over {family}");
-    let listener = persist(here, told, || ready(listen(family, port.get()))).await;
-    info!(%service, %family, port, "answering health checks");
+    let here = format!("health-check node port {at} of {service}");
+    let listener = persist(here, told, || ready(listen(at))).await;
+    info!(%service, %at, "answering health checks");
     let answers = move |_: &hyper::Uri| ready(checks.answer(&service, family, SystemTime::now()));
     http::serve(listener, answers).await;
 }
 
-/// Listens at a port of all addresses of a family, and leaves the other family alone: each has a
-/// count of its own.
-fn listen(family: Family, port: u16) -> io::Result<TcpListener> {
-    let (socket, ip) = match family {
-        Family::V4 => (TcpSocket::new_v4()?, Ipv4Addr::UNSPECIFIED.into()),
-        Family::V6 => {
+/// Listens at an address, the unspecified one of a family for all of that family, and leaves the other
+/// family alone: each has a count of its own.
+fn listen(at: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match at {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => {
             let socket = TcpSocket::new_v6()?;
             setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
-            (socket, Ipv6Addr::UNSPECIFIED.into())
+            socket
         }
     };
     // A port that was given up a moment ago may have connections that linger.
     socket.set_reuseaddr(true)?;
-    socket.bind(SocketAddr::new(ip, port))?;
+    socket.bind(at)?;
     socket.listen(BACKLOG)
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::model::example::*;
 use crate::model::{External, TrafficPolicy};
 use crate::serve::Metrics;
-use crate::serve::events::Teller;
+use crate::serve::events::{Reason, Subject, Teller};
 
 const PORT: u16 = 31_971;
 
@@ -134,5 +134,36 @@ async fn a_port_is_open_for_as_long_as_it_is_wanted() {
     assert_eq!(until(false).await, None);
     checks.set(&id("web"), Check::of(&web(number), &[], "a1"));
     assert!(until(true).await.unwrap().starts_with("HTTP/1.1 503 "));
+    served.abort();
+}
+
+/// The port is tried again when it has been told that somebody else has it.
+#[tokio::test(start_paused = true)]
+async fn a_port_that_is_taken_is_told_and_answered_once_it_is_free() {
+    let other = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let number = other.local_addr().unwrap().port();
+    let checks = Arc::new(checks(health(), number, 1));
+    let (teller, mut told) = Teller::new(Arc::<Metrics>::default());
+    let served = tokio::spawn(checks.serve(teller));
+    let happening = told.next().await.unwrap();
+    assert_eq!(happening.reason, Reason::FailedToStartServiceHealthcheck);
+    assert_eq!(happening.subject, Subject::service(&id("web"), None));
+    assert!(
+        happening.note.contains(&number.to_string()),
+        "{}",
+        happening.note
+    );
+    drop(other);
+    // Time passes by itself as long as all wait.
+    let answer = async {
+        loop {
+            if let Some(answer) = ask(number).await {
+                break answer;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let answer = tokio::time::timeout(Duration::from_mins(1), answer).await;
+    assert!(answer.unwrap().starts_with("HTTP/1.1 200 OK"));
     served.abort();
 }

@@ -188,6 +188,14 @@ pub struct Told {
     metrics: Arc<Metrics>,
 }
 
+#[cfg(test)]
+impl Told {
+    /// The next of what is to be told, without telling it.
+    pub async fn next(&mut self) -> Option<Happening> {
+        self.queue.recv().await
+    }
+}
+
 impl Teller {
     /// A teller, and what the writer needs.
     pub fn new(metrics: Arc<Metrics>) -> (Self, Told) {

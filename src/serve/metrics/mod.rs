@@ -5,6 +5,7 @@
 mod levels;
 mod own;
 mod proxy;
+mod slis;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::{Metric, Registry};
@@ -14,6 +15,7 @@ pub use levels::LevelCount;
 use levels::Levels;
 use own::Own;
 use proxy::Proxy;
+use slis::Slis;
 
 /// All metrics of an agent.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub struct Metrics {
     proxy: Proxy,
     own: Own,
     levels: Levels,
+    slis: Slis,
 }
 
 /// Registers a metric and hands it back.
@@ -47,6 +50,7 @@ impl Default for Metrics {
             proxy,
             own,
             levels,
+            slis: Slis::default(),
         }
     }
 }

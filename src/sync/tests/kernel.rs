@@ -13,7 +13,7 @@ use crate::kernel::ipvs::{
     Stats,
 };
 use crate::kernel::link::Refused;
-use crate::kernel::nft::{Element, Transaction};
+use crate::kernel::nft::{Base, Element, Transaction};
 use crate::sync::{Platform, Trouble};
 
 /// The state, shared between the test and the syncer under test.
@@ -26,6 +26,8 @@ pub struct State {
     pub services: BTreeMap<ServiceKey, (Service, Vec<Destination>)>,
     pub addresses: BTreeSet<IpAddr>,
     pub elements: BTreeSet<Element>,
+    /// What the table's rules have been made from.
+    pub base: Option<Base>,
     /// Connections of the real server with this address.
     pub connections: BTreeMap<IpAddr, u32>,
     /// UDP flows that are tracked.
@@ -46,6 +48,8 @@ pub struct State {
     pub unlinked: bool,
     /// IPVS does not answer.
     pub ipvs_is_gone: bool,
+    /// Rules cannot be made.
+    pub refuse_rules: bool,
     /// All transactions fail.
     pub refuse_transactions: bool,
 }
@@ -234,7 +238,20 @@ impl Platform for Kernel {
     }
 
     fn table(&mut self) -> Result<Vec<Element>, Trouble> {
+        if self.state().refuse_rules {
+            return Err(Errno::ENOMEM.into());
+        }
         Ok(self.state().elements.iter().copied().collect())
+    }
+
+    fn rewrite(&mut self, base: &Base) -> Result<(), Trouble> {
+        let mut state = self.state();
+        if state.refuse_rules {
+            return Err(Errno::ENOMEM.into());
+        }
+        state.log.push("rewrite".to_owned());
+        state.base = Some(base.clone());
+        Ok(())
     }
 
     fn commit(&mut self, transaction: &Transaction) -> Result<(), Trouble> {

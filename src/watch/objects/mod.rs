@@ -4,6 +4,7 @@
 mod external;
 mod metadata;
 mod multicluster;
+mod networking;
 
 use std::net::IpAddr;
 
@@ -20,6 +21,7 @@ use metadata::metadata;
 pub use multicluster::{
     ClusterProperty, ImportSpec, ImportType, McsVersion, PropertySpec, ServiceImport,
 };
+pub use networking::{ServiceCidr, ServiceCidrSpec};
 
 /// On Services that another proxy takes care of (well-known label, KEP-2447).
 pub const SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
@@ -254,6 +256,9 @@ pub struct Neighbour {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeSpec {
+    /// The networks of its pods, one per family.
+    #[serde(rename = "podCIDRs")]
+    pub pod_cidrs: Field<Vec<Field<IpNet>>>,
     /// Reasons against the node.
     pub taints: Field<Vec<Field<Taint>>>,
 }

@@ -10,6 +10,7 @@ mod import;
 mod node;
 mod property;
 mod service;
+mod service_cidr;
 mod slice;
 
 use std::fmt::{self, Display};
@@ -21,6 +22,7 @@ pub use import::import;
 pub use node::{neighbour, node};
 pub use property::{CLUSTER_ID, cluster_id};
 pub use service::{service, service_id};
+pub use service_cidr::service_cidr;
 pub use slice::{slice, slice_id};
 
 use super::lenient::Field;

@@ -1,5 +1,7 @@
 //! The agent's own Node.
 
+use std::net::IpAddr;
+
 use super::annotations::node_tuning;
 use super::{MAP, Problem, Report, TEXT};
 use crate::model::{Neighbour, Node};
@@ -8,6 +10,8 @@ use crate::watch::objects::{self, ZONE};
 
 /// On nodes that the cluster autoscaler is about to remove (KEP-3836).
 const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
+
+const NETWORKS: &str = "give one network per family";
 
 /// Checks a Node.
 pub fn node(object: objects::Node, names: &mut Names) -> (Node, Vec<Problem>) {
@@ -19,20 +23,28 @@ pub fn node(object: objects::Node, names: &mut Names) -> (Node, Vec<Problem>) {
         let key = report.value(format_args!("spec.taints[{index}].key"), TEXT, taint.key);
         key.as_deref() == Some(TO_BE_DELETED)
     });
+    let pod_cidrs = report.list("spec.podCIDRs", NETWORKS, spec.pod_cidrs);
+    let pod_cidrs = pod_cidrs.into_iter().map(|(_, network)| network).collect();
     let status = report.value("status", MAP, object.status);
     let addresses = status.unwrap_or_default().addresses;
     let addresses = report.list("status.addresses", MAP, addresses).into_iter();
-    let ips = addresses.filter_map(|(_, one)| match one.kind.ok()?.as_str() {
-        "InternalIP" | "ExternalIP" => one.address.ok()?.parse().ok(),
-        _ => None,
-    });
-    let ips = ips.collect();
+    let (mut ips, mut outer) = (Vec::new(), Vec::new());
+    for (_, one) in addresses {
+        let ip: Option<IpAddr> = one.address.ok().and_then(|text| text.parse().ok());
+        match one.kind.ok().as_deref() {
+            Some("InternalIP") => ips.extend(ip),
+            Some("ExternalIP") => outer.extend(ip),
+            _ => {}
+        }
+    }
+    ips.append(&mut outer);
     let zone = metadata.labels.as_ref().and_then(|labels| labels.get(ZONE));
     let node = Node {
         zone: zone
             .filter(|zone| !zone.is_empty())
             .map(|zone| names.intern(zone)),
         ips,
+        pod_cidrs,
         eligible: metadata.deletion_timestamp.is_none() && !doomed,
         tuning: node_tuning(&mut report),
     };
@@ -73,16 +85,25 @@ mod tests {
     }
 
     #[test]
-    fn its_addresses_are_those_that_are_no_names() {
+    fn its_addresses_are_those_that_are_no_names_the_clusters_own_first() {
         let node = parsed(
             r#"{"metadata": {"name": "n"}, "status": {"addresses": [
-                {"type": "InternalIP", "address": "192.168.0.7"},
                 {"type": "ExternalIP", "address": "2001:db8::7"},
+                {"type": "InternalIP", "address": "192.168.0.7"},
                 {"type": "Hostname", "address": "n"}
             ]}}"#,
         );
         let ips: Vec<String> = node.ips.iter().map(ToString::to_string).collect();
         assert_eq!(ips, ["192.168.0.7", "2001:db8::7"]);
+    }
+
+    #[test]
+    fn its_pods_have_the_networks_that_the_control_plane_gave_it() {
+        let node = parsed(
+            r#"{"spec": {"podCIDR": "10.1.1.0/24", "podCIDRs": ["10.1.1.0/24", "fd00:1::/64"]}}"#,
+        );
+        let networks: Vec<String> = node.pod_cidrs.iter().map(ToString::to_string).collect();
+        assert_eq!(networks, ["10.1.1.0/24", "fd00:1::/64"]);
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Watching {
 /// A client, through a kubeconfig file as the agent's.
 async fn client(url: &str, token: Option<&str>) -> Client {
     let file = kubeconfig(url, token);
-    let client = crate::watch::client(Some(&file)).await.unwrap();
+    let client = crate::watch::client(Some(&file), None).await.unwrap();
     std::fs::remove_file(file).unwrap();
     client
 }

@@ -2,6 +2,7 @@
 //! what is behind them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::Command;
 
@@ -99,10 +100,11 @@ fn servers() -> Result<(BTreeMap<u64, String>, usize)> {
         reals.sort();
         let service = entry.service;
         let text = servers.entry(mark.into()).or_default();
-        *text += &format!(
+        write!(
+            text,
             "[{family} {:?} {:?} {reals:?}]",
             service.scheduler, service.flags
-        );
+        )?;
     }
     Ok((servers, draining))
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use spillway::kernel::nft::{Element, Table, Transaction};
+use spillway::kernel::nft::{Base, Element, Table, Transaction};
 use spillway::model::{Family, Protocol};
 
 use super::{VIP, VIP6, adding, base, mark, nft, service};
@@ -68,6 +68,59 @@ pub fn a_verdict_mark_refuses_or_drops() -> Result<()> {
         })?;
     }
     ensure!(connect(NODE, port).is_ok());
+    Ok(())
+}
+
+/// What listens there on the host itself gets it, whatever the table has for the address.
+pub fn what_comes_from_loopback_is_left_alone() -> Result<()> {
+    let mut table = node()?;
+    let refusing = base().marks.refusing(mark(2)?);
+    for (from, family, vip) in [("127.0.0.1", "0.0.0.0", VIP), ("::1", "::", VIP6)] {
+        let listener = TcpListener::bind((family, 0))?;
+        let port = listener.local_addr()?.port();
+        table.commit(&adding(&[service(vip, port, refusing), Element::Vip(vip)]))?;
+        ensure!(
+            connect(vip, port) == Err(ErrorKind::ConnectionRefused),
+            "{vip}"
+        );
+        let from: IpAddr = from.parse()?;
+        ensure!(connect_from(from, vip, port).is_ok(), "{vip} from {from}");
+    }
+    Ok(())
+}
+
+/// At another address of the node, whoever listens there gets it.
+pub fn node_ports_are_closed_at_addresses_that_are_not_meant() -> Result<()> {
+    let mut table = node()?;
+    let other: IpAddr = "198.51.100.1".parse()?;
+    run("ip", &format!("address add {other}/32 dev lo"))?;
+    let listener = TcpListener::bind(("0.0.0.0", 0))?;
+    let port = listener.local_addr()?.port();
+    let refusing = base().marks.refusing(mark(2)?);
+    table.commit(&adding(&[Element::NodePort {
+        family: Family::V4,
+        protocol: Protocol::Tcp,
+        port: NonZeroU16::new(port).context("a port")?,
+        mark: refusing,
+    }]))?;
+    let within = |networks: &[&str]| -> Result<Base> {
+        let networks = networks.iter().map(|network| network.parse());
+        Ok(Base {
+            node_port_networks: networks.collect::<Result<_, _>>()?,
+            ..base()
+        })
+    };
+    let refused = Err(ErrorKind::ConnectionRefused);
+    for (networks, at_node, at_other) in [
+        (&["0.0.0.0/0"][..], refused, refused),
+        (&["192.0.2.0/24"], refused, Ok(())),
+        (&["192.0.2.0/24", "198.51.100.1/32"], refused, refused),
+        (&["2001:db8::/32"], Ok(()), Ok(())),
+    ] {
+        table.rewrite(&within(networks)?)?;
+        ensure!(connect(NODE, port) == at_node, "{networks:?}");
+        ensure!(connect(other, port) == at_other, "{networks:?}");
+    }
     Ok(())
 }
 
@@ -243,6 +296,23 @@ fn connect(ip: IpAddr, port: u16) -> Result<(), ErrorKind> {
     TcpStream::connect_timeout(&SocketAddr::new(ip, port), Duration::from_millis(300))
         .map(drop)
         .map_err(|error| error.kind())
+}
+
+fn connect_from(from: IpAddr, ip: IpAddr, port: u16) -> Result<()> {
+    use nix::sys::socket::{
+        AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket,
+    };
+    let family = match ip {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    };
+    let socket = socket(family, SockType::Stream, SockFlag::empty(), None)?;
+    let raw = std::os::fd::AsRawFd::as_raw_fd(&socket);
+    bind(raw, &SockaddrStorage::from(SocketAddr::new(from, 0)))?;
+    Ok(connect(
+        raw,
+        &SockaddrStorage::from(SocketAddr::new(ip, port)),
+    )?)
 }
 
 /// Sends a datagram and waits for the answer.

@@ -1,0 +1,62 @@
+//! What is no service's: packets that only look as if they were for one.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::chains::UNALLOCATED;
+use super::expression::Next;
+use super::rule::{Field, Rule};
+use crate::model::Family;
+
+/// The addresses that only a host itself has.
+const LOOPBACK: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+];
+
+/// What a process sends from a loopback address is the host's own affair, as with kube-proxy: no
+/// endpoint could answer it.
+pub fn not_from_loopback() -> Vec<Rule> {
+    let rule = |network: IpNet| {
+        let family = Family::of(network.addr());
+        Rule::new()
+            .family(family)
+            .within(Field::Source(family), network)
+            .next(Next::Return)
+    };
+    LOOPBACK.map(rule).into()
+}
+
+/// Node ports are open at addresses in these networks only: nothing goes on that is for another one.
+pub fn node_ports_within(family: Family, networks: &[IpNet]) -> Option<Rule> {
+    let networks = networks
+        .iter()
+        .filter(|network| Family::of(network.addr()) == family);
+    if networks.clone().any(|network| network.prefix_len() == 0) {
+        return None;
+    }
+    let elsewhere = networks.fold(Rule::new().family(family), |rule, network| {
+        rule.beyond(Field::Destination(family), *network)
+    });
+    Some(elsewhere.next(Next::Return))
+}
+
+/// Which packets to look at for [`unallocated`].
+pub fn enter() -> Vec<Rule> {
+    vec![Rule::new().new_connection().goto(UNALLOCATED)]
+}
+
+/// `unallocated`: virtual addresses that are allocated are this node's own. Packets to others would
+/// go by the default route to somebody who does not know them either, and perhaps come back.
+pub fn unallocated(networks: &[IpNet]) -> Vec<Rule> {
+    let rule = |network: &IpNet| {
+        let family = Family::of(network.addr());
+        Rule::new()
+            .family(family)
+            .within(Field::Destination(family), *network)
+            .elsewhere()
+            .next(Next::Drop)
+    };
+    networks.iter().map(rule).collect()
+}

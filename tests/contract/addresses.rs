@@ -1,0 +1,104 @@
+//! Which addresses are a Service's: those of the node that serve node ports, and virtual ones that
+//! nothing is allocated at.
+
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lab::traffic::{Failure, Protocol};
+use lab::world::Place;
+use serde_json::json;
+
+use crate::bed::{Bed, NODE_PORT, fails, saying, served_by, until};
+
+/// Another address of the node.
+const SECOND: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 77));
+/// Where load balancers ask.
+const HEALTH_PORT: u16 = 31_971;
+
+/// Health-check node ports, too. The Node's primary address may change.
+pub fn node_ports_are_served_at_the_addresses_that_are_meant() -> Result<()> {
+    let bed = Bed::with(&saying("nodePortAddresses: [primary]"))?;
+    let pod = &bed.pods[0];
+    let node = bed.node()?;
+    node.netns()
+        .configure(|net| net.address("eth0", [SECOND.into()]))?;
+    bed.world.announce(SECOND, "east-1")?;
+    let web = bed.web()?.external_local();
+    let web = web.spec("healthCheckNodePort", HEALTH_PORT.into());
+    bed.cluster()?.publish(&web, [pod])?;
+    let (outside, first) = (bed.world.outside(), node.v4(NODE_PORT));
+    let second = (SECOND, NODE_PORT).into();
+    let is_checked = |ip: IpAddr, wanted: bool| {
+        until("the health-check node port is open, or is not", || {
+            let to = (ip, HEALTH_PORT).into();
+            let patience = Duration::from_secs(2);
+            let open = outside
+                .netns()
+                .enter(|| TcpStream::connect_timeout(&to, patience).is_ok());
+            Ok(open? == wanted)
+        })
+        .with_context(|| format!("{ip} is not {wanted}"))
+    };
+    served_by(outside, first, &[pod])?;
+    served_by(outside, node.v6(NODE_PORT), &[pod])?;
+    fails(outside, second, &Failure::Refused)?;
+    fails(&bed.client, second, &Failure::Refused)?;
+    is_checked(first.ip(), true)?;
+    is_checked(SECOND, false)?;
+
+    let api = bed.cluster()?.api();
+    let mut object = api.get("nodes", "", "east-1").context("a Node")?;
+    object["status"]["addresses"] = json!([{"type": "InternalIP", "address": SECOND}]);
+    api.apply(object)?;
+    served_by(outside, second, &[pod])?;
+    fails(outside, first, &Failure::Refused)?;
+    is_checked(SECOND, true)?;
+    is_checked(first.ip(), false)
+}
+
+/// What is for an address of the `ServiceCIDRs` that no Service has goes nowhere; other ports of one
+/// that a Service has are refused, as ever.
+pub fn what_is_for_an_address_that_no_service_has_is_dropped() -> Result<()> {
+    let bed = Bed::start()?;
+    let pod = &bed.pods[1];
+    let web = bed
+        .cluster()?
+        .service("web", [lab::world::objects::Port::tcp("http", 80).to(8080)]);
+    let web = web.dual_stack();
+    bed.cluster()?.publish(&web, [pod])?;
+    let nobodys = bed.cluster()?.spec().services.host(200).both();
+    for ip in nobodys {
+        // Without a ServiceCIDR they go by the default route, where a router knows no way.
+        let answer = bed
+            .client
+            .connect((ip, 80).into(), Protocol::Tcp, Duration::from_secs(3));
+        ensure!(
+            answer.err().is_some_and(|it| it != Failure::TimedOut),
+            "{ip}"
+        );
+    }
+    let networks = bed.cluster()?.spec().services.both();
+    bed.cluster()?.api().apply(json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "ServiceCIDR",
+        "metadata": {"name": "kubernetes"},
+        "spec": {"cidrs": networks},
+    }))?;
+    for ip in nobodys {
+        fails(&bed.client, (ip, 80).into(), &Failure::TimedOut)?;
+        fails(bed.node()?, (ip, 80).into(), &Failure::TimedOut)?;
+    }
+    for to in [web.v4(80), web.v6(80)] {
+        served_by(&bed.client, to, &[pod])?;
+        served_by(bed.node()?, to, &[pod])?;
+        fails(&bed.client, (to.ip(), 81).into(), &Failure::Refused)?;
+    }
+    bed.cluster()?
+        .api()
+        .delete("servicecidrs", "", "kubernetes")?;
+    for ip in nobodys {
+        fails(&bed.client, (ip, 80).into(), &Failure::Unreachable)?;
+    }
+    Ok(())
+}

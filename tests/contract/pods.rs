@@ -1,0 +1,80 @@
+//! `detectLocalMode`: who is a pod, and so keeps its address on the way to a `ClusterIP` and gets all
+//! endpoints of a Service with policy `Local`. Each way of telling, over both families.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use crate::bed::{Bed, NODE_PORT, saying, seen, served_by};
+
+/// The lab calls the node's end of a pod's link so, and numbers them.
+const LINKS: &str = "pod";
+
+pub fn pods_are_told_by_the_link_that_they_are_at() -> Result<()> {
+    // The first pod of the node has link 2, so the client has this one.
+    let link = format!("{LINKS}3");
+    told(&Bed::with(&saying(&format!(
+        "detectLocalMode: BridgeInterface\ndetectLocal: {{bridgeInterface: {link}}}"
+    )))?)
+}
+
+pub fn pods_are_told_by_what_their_links_are_called() -> Result<()> {
+    told(&Bed::with(&saying(&format!(
+        "detectLocalMode: InterfaceNamePrefix\ndetectLocal: {{interfaceNamePrefix: {LINKS}}}"
+    )))?)
+}
+
+pub fn pods_are_told_by_the_networks_of_all_pods() -> Result<()> {
+    told(&Bed::start()?)
+}
+
+/// They may change: who is in none of them is a client from outside.
+pub fn pods_are_told_by_the_networks_of_the_node() -> Result<()> {
+    let bed = Bed::with(&saying("detectLocalMode: NodeCIDR"))?;
+    let [near, far] = [&bed.pods[0], &bed.pods[1]];
+    let web = bed.web()?.external_local();
+    bed.cluster()?.publish(&web, [near, far])?;
+    let (api, node) = (bed.cluster()?.api(), bed.node()?);
+    let others = json!(["10.99.0.0/24", "fd00:99::/64"]);
+    for (networks, pods) in [
+        (others, &[near][..]),
+        (json!(node.spec.pods.both()), &[near, far]),
+    ] {
+        let patch = json!({"spec": {"podCIDRs": networks}});
+        api.patch("nodes", "", "east-1", patch)?;
+        for to in [node.v4(NODE_PORT), node.v6(NODE_PORT)] {
+            served_by(&bed.client, to, pods)?;
+        }
+    }
+    told(&bed)
+}
+
+fn told(bed: &Bed) -> Result<()> {
+    let [near, far] = [&bed.pods[0], &bed.pods[1]];
+    let web = bed.web()?.external_local();
+    bed.cluster()?.publish(&web, [near, far])?;
+    let (outside, node) = (bed.world.outside(), bed.node()?);
+    for to in [node.v4(NODE_PORT), node.v6(NODE_PORT)] {
+        served_by(outside, to, &[near])?;
+        served_by(&bed.client, to, &[near, far])?;
+        served_by(node, to, &[near, far])?;
+    }
+
+    bed.cluster()?.set_endpoints(&web, [far])?;
+    for to in [web.v4(80), web.v6(80)] {
+        bed.world.announce(to.ip(), "east-1")?;
+        served_by(&bed.client, to, &[far])?;
+        let client = seen(&bed.client, to)?;
+        ensure!(
+            bed.client.addresses.both().contains(&client),
+            "{to}: the pod saw {client}"
+        );
+        served_by(outside, to, &[far])?;
+        let client = seen(outside, to)?;
+        ensure!(
+            node.has(client),
+            "{to}: the pod saw {client} instead of the node"
+        );
+        served_by(node, to, &[far])?;
+    }
+    Ok(())
+}
