@@ -170,10 +170,15 @@ impl<P: Platform, O: Observer> Core<P, O> {
                 self.queued.get_or_insert_with(Instant::now);
                 self.observer.queued();
             }
-            self.lay_ground();
+            let complete = self.complete;
+            if any {
+                self.lay_ground();
+            }
             self.sync(inbox);
             // Only now is it known what is allocated.
-            self.lay_ground();
+            if self.complete != complete {
+                self.lay_ground();
+            }
             if let Some(reporter) = &mut self.reporter {
                 reporter.tick(&mut self.pacer, self.here.zone.as_ref(), Instant::now());
             }

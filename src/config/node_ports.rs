@@ -27,7 +27,7 @@ impl NodePortAddresses {
     }
 
     fn of(&self, family: Family, node: &[IpAddr]) -> Vec<IpNet> {
-        let mut networks: Vec<IpNet> = self.listed(family).collect();
+        let mut networks: Vec<IpNet> = family.among(&self.networks).collect();
         if self.primary {
             let first = node.iter().find(|ip| Family::of(**ip) == family);
             networks.extend(first.map(|ip| IpNet::from(*ip)));
@@ -41,11 +41,6 @@ impl NodePortAddresses {
             return vec![everything];
         }
         networks
-    }
-
-    fn listed(&self, family: Family) -> impl Iterator<Item = IpNet> {
-        let networks = self.networks.iter().copied();
-        networks.filter(move |network| Family::of(network.addr()) == family)
     }
 
     /// As in the file.
@@ -83,7 +78,7 @@ pub fn addresses(texts: &[String], findings: &mut Findings<'_>) -> NodePortAddre
     found.networks.dedup();
     if !found.networks.is_empty() && !found.primary {
         for family in Family::ALL {
-            if found.listed(family).next().is_none() {
+            if family.among(&found.networks).next().is_none() {
                 findings.warn(
                     FIELD,
                     format_args!(

@@ -81,7 +81,7 @@ fn cidrs(text: &str, findings: &mut Findings<'_>) -> Vec<IpNet> {
             Err(_) => findings.wrong("clusterCIDR", format_args!("found {part:?}"), REMEDY),
             Ok(cidr) => {
                 let family = Family::of(cidr.addr());
-                if cidrs.iter().any(|other| Family::of(other.addr()) == family) {
+                if family.among(&cidrs).next().is_some() {
                     let wrong = format_args!("{part} is a second {family} range");
                     findings.wrong("clusterCIDR", wrong, REMEDY);
                 } else {

@@ -23,11 +23,23 @@ use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage}
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::errno::Errno;
+use nix::ifaddrs::getifaddrs;
 
 use crate::kernel::socket::{BATCH_BYTES, Socket};
 
 /// The link's name.
 pub const NAME: &str = "kube-ipvs0";
+
+/// The addresses of this node, each with the name of its link.
+pub fn all_addresses() -> nix::Result<impl Iterator<Item = (String, IpAddr)>> {
+    let entries = getifaddrs()?;
+    Ok(entries.filter_map(|entry| {
+        let address = entry.address?;
+        let v4 = address.as_sockaddr_in().map(|at| IpAddr::V4(at.ip()));
+        let v6 = || address.as_sockaddr_in6().map(|at| IpAddr::V6(at.ip()));
+        Some((entry.interface_name, v4.or_else(v6)?))
+    }))
+}
 
 /// A lifetime without an end (`INFINITY_LIFE_TIME`).
 const FOR_EVER: u32 = u32::MAX;

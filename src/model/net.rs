@@ -24,6 +24,12 @@ impl Family {
         }
     }
 
+    /// Those of networks that are its own.
+    pub fn among(self, networks: &[IpNet]) -> impl Iterator<Item = IpNet> {
+        let networks = networks.iter().copied();
+        networks.filter(move |network| Self::of(network.addr()) == self)
+    }
+
     /// The network of all its addresses.
     pub const fn everything(self) -> IpNet {
         match self {

@@ -87,8 +87,7 @@ pub fn frontends(
 
 /// Who may use a load balancer's address; `None`: everybody.
 fn guard(ip: IpAddr, port: &ServicePort, sources: &[IpNet], here: &Here) -> Option<Guard> {
-    let family = |network: &&IpNet| Family::of(network.addr()) == Family::of(ip);
-    let mut sources: Vec<IpNet> = sources.iter().filter(family).copied().collect();
+    let mut sources: Vec<IpNet> = Family::of(ip).among(sources).collect();
     if sources.is_empty() || sources.iter().any(|network| network.prefix_len() == 0) {
         return None;
     }

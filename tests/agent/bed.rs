@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lab::traffic::{Protocol, Spread};
 use lab::world::objects::{Port, Service};
 use lab::world::{Agent, Cluster, ECHO_PORT, Node, Pod, Topology, World};
@@ -86,4 +86,14 @@ pub fn until_served_by(
         Ok(only && last.failed() == 0 && last.answered() > 0)
     });
     served.with_context(|| format!("{to}/{protocol} was last answered like this: {last}"))
+}
+
+/// What a command says; no argument may hold a blank.
+pub fn tool(command: &str) -> Result<String> {
+    let mut words = command.split(' ');
+    let program = words.next().context("a program")?;
+    let output = std::process::Command::new(program).args(words).output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command}: {error}");
+    Ok(String::from_utf8(output.stdout)?)
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use spillway::kernel::ipvs::{Client, Command, Name, Service, ServiceKey};
 use spillway::model::Family;
 
-use crate::bed::{Bed, until, until_served_by};
+use crate::bed::{Bed, tool, until, until_served_by};
 
 /// Each has one fault, which its name says.
 const BAD: &str = r#"
@@ -252,14 +252,4 @@ impl Neighbour {
     fn is_as_it_was(&self) -> Result<bool> {
         Ok(Self::shown()? == self.0)
     }
-}
-
-/// What a command says; no argument may hold a blank.
-fn tool(command: &str) -> Result<String> {
-    let mut words = command.split(' ');
-    let program = words.next().context("a program")?;
-    let output = std::process::Command::new(program).args(words).output()?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command}: {error}");
-    Ok(String::from_utf8(output.stdout)?)
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use lab::traffic::load::Schedule;
 use lab::world::{Place, Pod};
+use spillway::capacity::Pace;
 
 use crate::bed::{BUDGET, Bed, Pods, TCP, WAYS, at_most, takes, until};
 
@@ -90,6 +91,13 @@ pub fn the_first_pod_of_a_new_level_is_not_flooded() -> Result<()> {
     bed.east()?.publish(&web, &bed.cluster)?;
     bed.start_agent_and_warm_up(BUDGET)?;
     let mut held = bed.hold(TCP, &web, LOAD)?;
+    // What comes a moment after a Service's first endpoints is not new.
+    let established = Instant::now() + Pace::default().gather;
+    until("the Service has been there for a while", || {
+        held.close(5);
+        held.add(bed.hold(TCP, &web, 5)?);
+        Ok(Instant::now() >= established)
+    })?;
 
     let mut ready = 0;
     for pods in [1, 2, 6] {

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use ipnet::IpNet;
-use nix::ifaddrs::getifaddrs;
 
 use crate::kernel::ipvs::{Client, Command, Destination, DestinationEntry, ServiceKey};
 use crate::kernel::link;
@@ -33,18 +32,13 @@ impl Addresses {
     /// As they are now.
     pub fn read() -> Result<Self> {
         let mut addresses = Self::default();
-        for entry in getifaddrs().context("the node's addresses cannot be read")? {
-            let v4 = || Some(IpAddr::from(entry.address.as_ref()?.as_sockaddr_in()?.ip()));
-            let v6 = || {
-                Some(IpAddr::from(
-                    entry.address.as_ref()?.as_sockaddr_in6()?.ip(),
-                ))
-            };
-            let there = match entry.interface_name.as_str() {
+        let all = link::all_addresses().context("the node's addresses cannot be read")?;
+        for (link, ip) in all {
+            let there = match link.as_str() {
                 link::NAME => &mut addresses.virtuals,
                 _ => &mut addresses.hosts,
             };
-            there.extend(v4().or_else(v6));
+            there.insert(ip);
         }
         Ok(addresses)
     }

@@ -4,9 +4,6 @@
 //! (`ip_vs_core.c`); what it sends on to a real server elsewhere it injects into the output hook
 //! from the start. The priorities of the base chains follow from that.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netlink_packet_netfilter::nftables::InetHookNumber;
 
 use super::Base;
@@ -203,16 +200,7 @@ fn classify(base: &Base) -> Vec<Rule> {
                 .goto(REFUSE),
         );
     }
-    // Node ports are open on all addresses of the node but those that mean something only on it.
-    for network in NOT_FOR_NODE_PORTS {
-        let family = Family::of(network.addr());
-        rules.push(
-            Rule::new()
-                .family(family)
-                .within(Field::Destination(family), network)
-                .next(Next::Return),
-        );
-    }
+    rules.extend(reach::no_node_ports());
     for family in Family::ALL {
         rules.extend(reach::node_ports_within(family, &base.node_port_networks));
     }
@@ -234,16 +222,6 @@ fn classify(base: &Base) -> Vec<Rule> {
 fn outside(base: &Base, family: Family, rule: Rule) -> Rule {
     base.pods.except(family, rule).sent_elsewhere()
 }
-
-/// Loopback and link-local addresses.
-const NOT_FOR_NODE_PORTS: [IpNet; 3] = [
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
-    IpNet::V6(Ipv6Net::new_assert(
-        Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0),
-        10,
-    )),
-];
 
 /// Sets the mark to the one that `find` finds in a map, after noting the mark that it replaces.
 ///

@@ -38,7 +38,7 @@ impl Pods {
     /// Narrows a rule, for packets of a family on their way in, to those that are no pod's.
     pub fn except(&self, family: Family, rule: Rule) -> Rule {
         match self {
-            Self::Within(networks) => of(family, networks).fold(rule, |rule, network| {
+            Self::Within(networks) => family.among(networks).fold(rule, |rule, network| {
                 rule.beyond(Field::Source(family), network)
             }),
             Self::At(links) => rule.came_otherwise(links),
@@ -64,7 +64,8 @@ impl Pods {
             Self::Within(networks) => {
                 let known = Family::ALL.map(|family| Known {
                     clients: Rule::new().family(family),
-                    pods: of(family, networks)
+                    pods: family
+                        .among(networks)
                         .map(|network| {
                             let rule = Rule::new().family(family);
                             rule.within(Field::Source(family), network)
@@ -80,10 +81,4 @@ impl Pods {
             }],
         }
     }
-}
-
-/// Those of a family.
-fn of(family: Family, networks: &[IpNet]) -> impl Iterator<Item = IpNet> {
-    let networks = networks.iter().copied();
-    networks.filter(move |network| Family::of(network.addr()) == family)
 }

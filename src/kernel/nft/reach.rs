@@ -15,29 +15,40 @@ const LOOPBACK: [IpNet; 2] = [
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
 ];
 
+const LINK_LOCAL: IpNet = IpNet::V6(Ipv6Net::new_assert(
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0),
+    10,
+));
+
 /// What a process sends from a loopback address is the host's own affair, as with kube-proxy: no
 /// endpoint could answer it.
 pub fn not_from_loopback() -> Vec<Rule> {
-    let rule = |network: IpNet| {
-        let family = Family::of(network.addr());
-        Rule::new()
-            .family(family)
-            .within(Field::Source(family), network)
-            .next(Next::Return)
-    };
-    LOOPBACK.map(rule).into()
+    let rules = LOOPBACK.map(|network| left_alone(network, Field::Source));
+    rules.into()
+}
+
+/// Node ports are open on all addresses of the node but those that mean something only on it.
+pub fn no_node_ports() -> impl Iterator<Item = Rule> {
+    let networks = LOOPBACK.into_iter().chain([LINK_LOCAL]);
+    networks.map(|network| left_alone(network, Field::Destination))
+}
+
+fn left_alone(network: IpNet, field: fn(Family) -> Field) -> Rule {
+    let family = Family::of(network.addr());
+    Rule::new()
+        .family(family)
+        .within(field(family), network)
+        .next(Next::Return)
 }
 
 /// Node ports are open at addresses in these networks only: nothing goes on that is for another one.
 pub fn node_ports_within(family: Family, networks: &[IpNet]) -> Option<Rule> {
-    let networks = networks
-        .iter()
-        .filter(|network| Family::of(network.addr()) == family);
-    if networks.clone().any(|network| network.prefix_len() == 0) {
+    if networks.contains(&family.everything()) {
         return None;
     }
+    let networks = family.among(networks);
     let elsewhere = networks.fold(Rule::new().family(family), |rule, network| {
-        rule.beyond(Field::Destination(family), *network)
+        rule.beyond(Field::Destination(family), network)
     });
     Some(elsewhere.next(Next::Return))
 }

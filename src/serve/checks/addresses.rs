@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use nix::ifaddrs::getifaddrs;
 use tracing::warn;
 
 use crate::kernel::link;
@@ -39,21 +38,16 @@ fn within(
 
 /// This node's own addresses; virtual ones are not.
 fn own() -> Vec<IpAddr> {
-    let links = match getifaddrs() {
-        Ok(links) => links,
+    match link::all_addresses() {
+        Ok(all) => {
+            let own = all.filter(|(link, _)| link != link::NAME);
+            own.map(|(_, ip)| ip).collect()
+        }
         Err(error) => {
             warn!("this node's addresses cannot be read: {error}");
-            return Vec::new();
+            Vec::new()
         }
-    };
-    let own = links.filter(|one| one.interface_name != link::NAME);
-    own.filter_map(|one| {
-        let address = one.address?;
-        let v4 = address.as_sockaddr_in().map(|at| IpAddr::V4(at.ip()));
-        let v6 = || address.as_sockaddr_in6().map(|at| IpAddr::V6(at.ip()));
-        v4.or_else(v6)
-    })
-    .collect()
+    }
 }
 
 #[cfg(test)]

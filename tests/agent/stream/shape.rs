@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use lab::world::{Node, Place};
 use serde_json::Value;
 use spillway::kernel::ipvs::{Client, ServiceKey};
+
+use crate::bed::tool;
 
 /// The marks of virtual servers, and the bits that make verdicts of them (docs/dataplane.md).
 const MARKS: std::ops::Range<u64> = 0x0100_0000..0x0200_0000;
@@ -33,12 +34,16 @@ impl Shape {
             lines.insert(format!("virtual server {text}"));
             ensure!(MARKS.contains(mark), "whose is the mark {mark:#x}?");
         }
-        for address in printed(node, "ip", &["-o", "address", "show", "dev", "kube-ipvs0"])?.lines()
-        {
+        let addresses = node
+            .netns()
+            .enter(|| tool("ip -o address show dev kube-ipvs0"))??;
+        for address in addresses.lines() {
             let words: Vec<&str> = address.split_whitespace().skip(2).take(2).collect();
             lines.insert(words.join(" "));
         }
-        let table = printed(node, "nft", &["-j", "list", "table", "inet", "spillway"])?;
+        let table = node
+            .netns()
+            .enter(|| tool("nft -j list table inet spillway"))??;
         let table: Value = serde_json::from_str(&table).context("nft's JSON")?;
         for object in table["nftables"].as_array().into_iter().flatten() {
             for kind in ["set", "map"] {
@@ -127,15 +132,4 @@ fn without_marks(element: &Value, servers: &BTreeMap<u64, String>) -> Value {
         },
         _ => element.clone(),
     }
-}
-
-fn printed(node: &Node, program: &str, arguments: &[&str]) -> Result<String> {
-    let output = node
-        .netns()
-        .enter(|| Command::new(program).args(arguments).output())??;
-    ensure!(
-        output.status.success(),
-        "{program} {arguments:?}: {output:?}"
-    );
-    Ok(String::from_utf8(output.stdout)?)
 }
