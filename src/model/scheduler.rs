@@ -33,10 +33,6 @@ pub enum Scheduler {
     LocalityReplicated,
     /// Maglev hashing of the client's address: a client stays with its real server for as long as
     /// that is there, and few clients move when another comes or goes.
-    ///
-    /// Session affinity is done with this and not with IPVS persistence, which does not translate
-    /// ports for virtual servers that are found by mark (`ip_vs_sched_persist`: the connection goes
-    /// to the port that the client asked for). The time-out of the affinity has no meaning so.
     MaglevHash,
 }
 

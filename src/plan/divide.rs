@@ -14,7 +14,7 @@ use std::num::NonZeroU32;
 
 use super::endpoints::Candidate;
 use super::ladder::{Ladder, Rung, gcd};
-use super::routing::{Affinity, Routing};
+use super::routing::Routing;
 use super::{Here, Limits, RealServer, Style, order};
 use crate::model::{Capacity, Level, Mode, Protocol, RemoteUse, Scheduler};
 
@@ -45,6 +45,7 @@ const LEARNED: u32 = 4_096;
 pub struct Division {
     pub scheduler: Scheduler,
     pub style: Style,
+    pub affinity: Option<NonZeroU32>,
     pub reals: Vec<RealServer>,
 }
 
@@ -60,7 +61,16 @@ pub fn divide(
     let ladder = matches!(ranked.style, Style::Ladder);
     // Before itself a client has nothing to choose, so that it has no use for a scheduler by name.
     let named = routing.scheduler_for(protocol).filter(|_| !own);
-    let scheduler = scheduler(ladder, protocol, named, routing, here);
+    // Where a client leaves an endpoint that is full, the scheduler has to know which one it had: it
+    // tells clients by their addresses alone.
+    let affinity = routing.affinity.seconds();
+    let hashed = affinity.is_some() && ranked.is_limited();
+    let named = if hashed {
+        Some(Scheduler::MaglevHash)
+    } else {
+        named
+    };
+    let scheduler = scheduler(ladder, protocol, named, here);
     // A scheduler that somebody chose may know nothing of ladders.
     let style = match scheduler {
         Scheduler::ShortestExpectedDelay
@@ -97,6 +107,7 @@ pub fn divide(
     Division {
         scheduler,
         style,
+        affinity: affinity.filter(|_| !hashed),
         reals,
     }
 }
@@ -105,6 +116,14 @@ pub fn divide(
 struct Ranked {
     style: Style,
     candidates: Vec<(u8, Candidate)>,
+}
+
+impl Ranked {
+    /// Whether any of them can be full.
+    fn is_limited(&self) -> bool {
+        let mut all = self.candidates.iter();
+        all.any(|(_, one)| one.capacity != Capacity::Unlimited)
+    }
 }
 
 fn rank(candidates: Vec<Candidate>, routing: &Routing<'_>) -> Ranked {
@@ -156,17 +175,8 @@ fn rank(candidates: Vec<Candidate>, routing: &Routing<'_>) -> Ranked {
     }
 }
 
-fn scheduler(
-    ladder: bool,
-    protocol: Protocol,
-    named: Option<Scheduler>,
-    routing: &Routing<'_>,
-    here: &Here,
-) -> Scheduler {
+fn scheduler(ladder: bool, protocol: Protocol, named: Option<Scheduler>, here: &Here) -> Scheduler {
     match (named, protocol) {
-        // A client is told from others by its address alone, so that it finds the same endpoint at
-        // all addresses of the service port.
-        _ if routing.affinity != Affinity::None => Scheduler::MaglevHash,
         (Some(named), _) => named,
         // The kernel never takes a flow of UDP for active, so `sed` would see all of them idle.
         (None, Protocol::Udp) if ladder => Scheduler::WeightedLeastConnection,

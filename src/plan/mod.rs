@@ -106,6 +106,7 @@ fn plan_port(
             style: division.style,
             shed: routing.shed,
             drain_back: routing.drain_back,
+            affinity: division.affinity,
             reals: division.reals,
             unserved: Unserved::Refused,
         }

@@ -1,6 +1,7 @@
 //! What holds for one Service on this node: its own word goes before the node's, and that before
 //! the configuration file's.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::{By, Here};
@@ -39,10 +40,21 @@ pub struct Routing<'a> {
 pub enum Affinity {
     /// Every connection on its own.
     None,
-    /// For as long as the endpoint is there, however many connections it has.
-    Firm,
-    /// For as long as the endpoint has room.
-    Yielding,
+    /// For so many seconds after its last new connection, while the endpoint is there, however many
+    /// connections that has.
+    Firm(NonZeroU32),
+    /// The same, but only while the endpoint has room.
+    Yielding(NonZeroU32),
+}
+
+impl Affinity {
+    /// For how many seconds, if at all.
+    pub fn seconds(self) -> Option<NonZeroU32> {
+        match self {
+            Self::None => None,
+            Self::Firm(seconds) | Self::Yielding(seconds) => Some(seconds),
+        }
+    }
 }
 
 impl<'a> Routing<'a> {
@@ -70,10 +82,10 @@ impl<'a> Routing<'a> {
             remote: remote.map_or_else(RemoteUse::default, |remote: &Remote| remote.when),
             order: remote.map_or(&[], |remote| &remote.order),
             scheduler: voices.first(|tuning| &tuning.scheduler).copied(),
-            affinity: match (service.affinity_seconds, yields) {
+            affinity: match (service.affinity_seconds.and_then(NonZeroU32::new), yields) {
                 (None, _) => Affinity::None,
-                (Some(_), Some(true)) => Affinity::Yielding,
-                (Some(_), _) => Affinity::Firm,
+                (Some(seconds), Some(true)) => Affinity::Yielding(seconds),
+                (Some(seconds), _) => Affinity::Firm(seconds),
             },
             shed: voices
                 .first(|tuning| &tuning.shed)
@@ -103,7 +115,7 @@ impl<'a> Routing<'a> {
     /// The capacity of an endpoint: what its slice says of it, else its Service, else the node that
     /// it runs on, else the configuration file.
     pub fn capacity(&self, slice: &EndpointSlice, endpoint: &Endpoint, level: Level) -> Capacity {
-        if self.affinity == Affinity::Firm {
+        if matches!(self.affinity, Affinity::Firm(_)) {
             // A client that stays with its endpoint cannot be sent away from it.
             return Capacity::Unlimited;
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -129,6 +129,9 @@ pub struct VirtualServer {
     pub shed: bool,
     /// Whether old connections to farther endpoints are ended when nearer ones have room again.
     pub drain_back: bool,
+    /// For how many seconds after its last new connection a client comes back to its endpoint; none
+    /// where each connection is on its own, or where the scheduler sees to it.
+    pub affinity: Option<NonZeroU32>,
     /// The endpoints, each once, in an order of this node's own: many schedulers start with the
     /// first, which must not be the same on every node.
     pub reals: Vec<RealServer>,

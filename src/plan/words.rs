@@ -82,7 +82,7 @@ pub fn words(service: &Service, slices: &[&EndpointSlice], here: &Here) -> Vec<W
         words.push(word("drain-back", &routing.drain_back, by));
     }
     if routing.affinity != Affinity::None {
-        let yields = routing.affinity == Affinity::Yielding;
+        let yields = matches!(routing.affinity, Affinity::Yielding(_));
         let by = said.by(|one| &one.affinity_yield);
         words.push(word("affinity-yield", &yields, by));
     }

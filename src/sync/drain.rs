@@ -1,11 +1,10 @@
 //! Real servers that are no longer wanted finish the connections that they have.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use super::known::{KnownPort, KnownReal, KnownServer};
+use super::pins::Address;
 use super::platform::{Platform, Trouble};
 use crate::kernel::ipvs::{Command, DestinationEntry};
 use crate::model::SetId;
@@ -26,7 +25,7 @@ pub struct Drain {
 }
 
 /// Since when real servers have been leaving.
-pub type Leaving = BTreeMap<(IpAddr, NonZeroU16), Instant>;
+pub type Leaving = BTreeMap<Address, Instant>;
 
 impl Drain {
     /// Nothing drains yet; what will may take at most `limit`.
@@ -45,7 +44,7 @@ impl Drain {
         let before = self.ports.remove(id).unwrap_or_default();
         let leaving: Leaving = known
             .draining()
-            .map(|real| (real.key(), before.get(&real.key()).copied().unwrap_or(now)))
+            .map(|real| (real, before.get(&real).copied().unwrap_or(now)))
             .collect();
         if leaving.is_empty() {
             return;
@@ -81,18 +80,12 @@ impl Drain {
         known: &KnownPort,
         now: Instant,
     ) -> Result<Vec<(Command, KnownReal)>, Trouble> {
-        let late = |real: &KnownReal| {
-            let since = self
-                .ports
-                .get(id)
-                .and_then(|leaving| leaving.get(&real.key()));
-            since.is_some_and(|since| now.duration_since(*since) >= self.limit)
-        };
         let mut finished = Vec::new();
         for server in known.servers.iter().filter(|server| server.is_draining()) {
             let key = server.key();
             for entry in platform.destinations(&key)? {
-                let real = leaving(server, &entry).filter(|real| entry.is_idle() || late(real));
+                let real = leaving(server, &entry)
+                    .filter(|real| entry.is_idle() || self.is_late(id, &real.key(), now));
                 finished.extend(real.map(|real| {
                     (
                         Command::DelDestination(key, real.ip, real.port.get()),
@@ -102,6 +95,33 @@ impl Drain {
             }
         }
         Ok(finished)
+    }
+
+    /// The pins of a service port that nobody comes back by and that have no connection left or have
+    /// used up their time.
+    pub fn finished_pins(
+        &self,
+        platform: &mut impl Platform,
+        id: &SetId,
+        known: &KnownPort,
+        now: Instant,
+    ) -> Result<Vec<Address>, Trouble> {
+        let mut finished = Vec::new();
+        if known.unsure {
+            // There may be virtual servers of which nothing is known yet.
+            return Ok(finished);
+        }
+        for (address, pin) in known.pins.iter().filter(|(_, pin)| !pin.alive) {
+            if self.is_late(id, address, now) || !pin.is_busy(platform)? {
+                finished.push(*address);
+            }
+        }
+        Ok(finished)
+    }
+
+    fn is_late(&self, id: &SetId, real: &Address, now: Instant) -> bool {
+        let since = self.ports.get(id).and_then(|leaving| leaving.get(real));
+        since.is_some_and(|since| now.duration_since(*since) >= self.limit)
     }
 }
 

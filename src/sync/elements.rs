@@ -87,7 +87,8 @@ pub fn route(element: &Element) -> Option<(Claim, Mark)> {
         | Element::Allowed { .. }
         | Element::Hairpin(_)
         | Element::Host { .. }
-        | Element::Called { .. } => return None,
+        | Element::Called { .. }
+        | Element::Affinity(_) => return None,
     };
     Some(((protocol, frontend), mark))
 }

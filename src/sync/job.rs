@@ -7,6 +7,7 @@ use std::time::Instant;
 use tracing::warn;
 
 use super::known::{KnownPort, KnownServer};
+use super::pins::{self, Pins};
 use super::platform::{Platform, Trouble};
 use super::{Syncer, adopt, diff, elements, leave};
 use crate::kernel::ipvs::{Cause, Command, Destination, Failure, ServiceKey};
@@ -21,6 +22,8 @@ pub struct Job {
     pub(super) wanted: PortPlan,
     /// What its virtual servers are when all commands have succeeded.
     pub(super) next: Vec<KnownServer>,
+    /// The same of its pins.
+    pins: Pins,
     /// Something went wrong: it is left as it is, to be tried again.
     pub failed: bool,
     /// The kernel refused real servers: it goes live without them, and they are tried again.
@@ -61,8 +64,9 @@ impl<P: Platform> Syncer<P> {
                 warn!(port = %job.id, error = %trouble, "cannot be programmed now");
                 job.failed = true;
             } else if job.wanted.frontends.is_empty() {
-                match self.leaving(&job.id, &mut commands) {
-                    Ok(leaving) => job.next = leaving,
+                let leaving = self.leaving(&job.id, &mut commands);
+                match leaving.and_then(|servers| Ok((servers, self.leaving_pins(&job.id)?))) {
+                    Ok(leaving) => (job.next, job.pins) = leaving,
                     Err(trouble) => {
                         warn!(port = %job.id, error = %trouble, "cannot see whether it has connections");
                         job.failed = true;
@@ -84,6 +88,8 @@ impl<P: Platform> Syncer<P> {
                         )
                     })
                     .collect();
+                let protocol = job.id.port.protocol;
+                job.pins = pins::next(&known.pins, protocol, &job.wanted, &mut commands);
             }
             owners.push(commands.len());
         }
@@ -117,6 +123,7 @@ impl<P: Platform> Syncer<P> {
                 if known.unsure || doomed {
                     known.unsure = true;
                     known.servers = adopt::servers_of(&mut self.platform, self.range, known.mark)?;
+                    pins::read_back(&mut known.pins, &mut self.platform, self.range)?;
                     known.unsure = false;
                 }
             }
@@ -127,6 +134,9 @@ impl<P: Platform> Syncer<P> {
                     .ok_or("all marks of the range are in use")?;
                 self.ports.insert(id.clone(), known);
             }
+        }
+        if let Some(known) = self.ports.get_mut(id) {
+            pins::claim(id, &mut known.pins, wanted, &mut self.marks);
         }
         Ok(())
     }
@@ -143,12 +153,14 @@ impl<P: Platform> Syncer<P> {
             Some((mark, servers)) => (mark, servers),
             None => (self.marks.allocate()?, Vec::new()),
         };
+        let pins = self.left_pins.remove(&mark).unwrap_or_default();
         Some(KnownPort {
             mark,
             frontends: Vec::new(),
             held: Vec::new(),
             members: Vec::new(),
             servers,
+            pins: pins::adopt(pins, &mut self.left),
             unsure: false,
         })
     }
@@ -202,7 +214,8 @@ impl<P: Platform> Syncer<P> {
             self.shared.try_again(ip);
             self.shared.addresses.release(ip);
         }
-        let leaves = job.wanted.frontends.is_empty() && !job.next.is_empty();
+        let stays = !(job.next.is_empty() && job.pins.is_empty());
+        let leaves = job.wanted.frontends.is_empty() && stays;
         let held = if leaves {
             leave::held(&known.frontends, &known.held)
         } else {
@@ -216,6 +229,8 @@ impl<P: Platform> Syncer<P> {
         }
         let mut members = elements::members(job.id.port.protocol, &job.wanted);
         members.extend(leave::members(&held));
+        let lasting = pins::seconds(&job.wanted);
+        members.extend(pins::members(known.mark, lasting, &job.pins));
         for member in &members {
             self.shared.members.retain(*member);
         }
@@ -230,11 +245,18 @@ impl<P: Platform> Syncer<P> {
             .iter()
             .filter(|old| !job.next.iter().any(|new| new.key() == old.key()));
         self.doomed.extend(gone.map(KnownServer::key));
+        for (address, pin) in &known.pins {
+            if !job.pins.contains_key(address) {
+                self.doomed.extend(pin.key());
+                self.retired.push(pin.mark);
+            }
+        }
 
         known.frontends = job.wanted.frontends;
         known.held = held;
         known.members = members;
         known.servers = job.next;
+        known.pins = job.pins;
         let over = known.is_over();
         self.drain.watch(&job.id, known, now);
         if over {
@@ -251,6 +273,7 @@ impl Job {
             id,
             wanted: PortPlan::default(),
             next: Vec::new(),
+            pins: Pins::new(),
             failed: false,
             incomplete: false,
         }
@@ -264,6 +287,10 @@ impl Job {
             server
                 .reals
                 .retain(|real| real.ip != refused.ip || real.port.get() != refused.port);
+        }
+        let mut pins = self.pins.values_mut();
+        if let Some(pin) = pins.find(|pin| pin.key() == Some(*key)) {
+            pin.alive = false;
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
+use super::pins::{Address, Pins};
 use crate::kernel::ipvs::{Forwarding, Service, ServiceKey};
 use crate::kernel::mark::Mark;
 use crate::kernel::nft::Element;
@@ -23,7 +24,9 @@ pub struct KnownPort {
     pub members: Vec<Element>,
     /// The virtual servers that there are.
     pub servers: Vec<KnownServer>,
-    /// A command failed, so that `servers` may be wrong until it is read back.
+    /// The pins of its real servers, where it has session affinity or had it until lately.
+    pub pins: Pins,
+    /// A command failed, so that `servers` and `pins` may be wrong until they are read back.
     pub unsure: bool,
 }
 
@@ -53,7 +56,7 @@ pub struct KnownReal {
 
 impl KnownReal {
     /// What tells real servers of one virtual server apart.
-    pub fn key(&self) -> (IpAddr, NonZeroU16) {
+    pub fn key(&self) -> Address {
         (self.ip, self.port)
     }
 
@@ -71,15 +74,20 @@ impl KnownPort {
 
     /// Whether nothing leads to it and no connection is left.
     pub fn is_over(&self) -> bool {
-        self.frontends.is_empty() && self.servers.iter().all(|server| server.reals.is_empty())
+        self.frontends.is_empty()
+            && self.pins.is_empty()
+            && self.servers.iter().all(|server| server.reals.is_empty())
     }
 
-    /// The real servers that only finish the connections that they have.
-    pub fn draining(&self) -> impl Iterator<Item = &KnownReal> {
-        self.servers
-            .iter()
-            .flat_map(|server| &server.reals)
-            .filter(|real| real.is_draining())
+    /// The real servers that only finish the connections that they have, by themselves or by their
+    /// pins.
+    pub fn draining(&self) -> impl Iterator<Item = Address> {
+        let reals = self.servers.iter().flat_map(|server| &server.reals);
+        let reals = reals.filter(|real| real.is_draining());
+        let pins = self.pins.iter().filter(|(_, pin)| !pin.alive);
+        reals
+            .map(KnownReal::key)
+            .chain(pins.map(|(address, _)| *address))
     }
 
     /// Takes its virtual servers out of those to be deleted; false if there were none.

@@ -6,10 +6,8 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::time::Instant;
 
 use super::diff::drained;
-use super::job::Job;
 use super::known::{KnownReal, KnownServer};
 use super::platform::{Platform, Trouble};
 use super::{Syncer, elements};
@@ -35,17 +33,6 @@ impl<P: Platform> Syncer<P> {
             leaving.extend(with_the_busy(server, &counted, commands));
         }
         Ok(leaving)
-    }
-
-    /// Gives up sets that have finished.
-    pub(super) fn retire(&mut self, over: &[SetId], now: Instant) {
-        for id in over {
-            self.settle(Job::over(id.clone()), now);
-        }
-        if !over.is_empty() {
-            let failed = self.flush(now);
-            self.back_off(failed, now);
-        }
     }
 }
 

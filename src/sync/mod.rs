@@ -21,6 +21,7 @@ mod leave;
 mod linux;
 mod marks;
 mod pause;
+mod pins;
 mod platform;
 mod refs;
 mod routes;
@@ -62,6 +63,8 @@ pub struct Syncer<P> {
     /// What a previous run left and no service port has claimed yet, by the marks in the maps and
     /// of virtual servers.
     left: Servers,
+    /// The pins among them.
+    left_pins: pins::Left,
     /// Virtual servers to delete as soon as no frontend leads to them.
     doomed: Vec<ServiceKey>,
     /// Marks to free as soon as their virtual servers are deleted.
@@ -113,6 +116,11 @@ impl<P: Platform> Syncer<P> {
         for mark in shared.routes.marks().filter_map(|mark| range.server(mark)) {
             left.entry(mark).or_default();
         }
+        // And a pin by the table.
+        let left_pins = pins::left(&shared.members);
+        for (_, mark) in left_pins.values().flatten() {
+            left.entry(*mark).or_default();
+        }
         let mut marks = Marks::new(range);
         for mark in left.keys() {
             marks.adopt(*mark);
@@ -124,6 +132,7 @@ impl<P: Platform> Syncer<P> {
             ports: BTreeMap::new(),
             shared,
             left,
+            left_pins,
             doomed: Vec::new(),
             retired: Vec::new(),
             drain: Drain::new(drain),
@@ -184,6 +193,7 @@ impl<P: Platform> Syncer<P> {
             self.doomed.extend(servers.iter().map(KnownServer::key));
             self.retired.push(mark);
         }
+        self.left_pins.clear();
         self.shared.keep_unclaimed = false;
         let failed = self.flush(now);
         self.back_off(failed, now);
@@ -308,15 +318,22 @@ impl<P: Platform> Syncer<P> {
     /// Deletes the real servers that have finished their connections.
     fn drain(&mut self, now: Instant) {
         let mut over = Vec::new();
+        let mut unpinned = false;
         for id in self.drain.due(now) {
             let Some(known) = self.ports.get(&id) else {
                 continue;
             };
             let finished = self.drain.finished(&mut self.platform, &id, known, now);
-            let finished = finished.unwrap_or_else(|trouble| {
+            let pins = self
+                .drain
+                .finished_pins(&mut self.platform, &id, known, now);
+            let unseen = |trouble: &Trouble| {
                 warn!(port = %id, error = %trouble, "cannot see whether connections are finished");
-                Vec::new()
-            });
+            };
+            let finished = finished.inspect_err(unseen).unwrap_or_default();
+            let pins = pins.inspect_err(unseen).unwrap_or_default();
+            unpinned |= !pins.is_empty();
+            self.unpin(&id, &pins);
             let (commands, reals): (Vec<Command>, Vec<KnownReal>) = finished.into_iter().unzip();
             let failed = self.submit(&commands, |_| Some(&id));
             let Some(known) = self.ports.get_mut(&id) else {
@@ -336,7 +353,14 @@ impl<P: Platform> Syncer<P> {
                 over.push(id);
             }
         }
-        self.retire(&over, now);
+        for id in over {
+            self.settle(Job::over(id), now);
+            unpinned = true;
+        }
+        if unpinned {
+            let failed = self.flush(now);
+            self.back_off(failed, now);
+        }
     }
 
     /// Sends IPVS commands and returns those that failed, after logging them with the service port

@@ -66,6 +66,12 @@ impl<K: Copy + Eq + Hash + Ord> Refs<K> {
         self.entries.get(key).is_some_and(|entry| entry.needed > 0)
     }
 
+    /// What the kernel holds.
+    pub fn present(&self) -> impl Iterator<Item = &K> {
+        let present = self.entries.iter().filter(|(_, entry)| entry.present);
+        present.map(|(key, _)| key)
+    }
+
     /// What has to change, sorted.
     pub fn pending(&mut self) -> Changes<K> {
         let mut changes = Changes {

@@ -12,7 +12,7 @@ use super::refs::Refs;
 use super::routes::{Claim, Routes};
 use crate::kernel::link::Refused;
 use crate::kernel::mark::Mark;
-use crate::kernel::nft::{Base, Element, Transaction};
+use crate::kernel::nft::{Affinity, Base, Element, Transaction};
 use crate::plan::Frontend;
 
 /// Shared state, as it shall be and as it is.
@@ -161,7 +161,15 @@ impl Shared {
         let mut routes = self.routes.pending(self.keep_unclaimed);
         let mut members = self.members.pending();
         if self.keep_unclaimed {
-            members.remove.clear();
+            // But a map cannot hold two values for one key.
+            let lasting = |element: &Element| match *element {
+                Element::Affinity(Affinity::Lasting { server, .. }) => Some(server),
+                _ => None,
+            };
+            let changed: BTreeSet<Mark> = members.add.iter().filter_map(lasting).collect();
+            members
+                .remove
+                .retain(|element| lasting(element).is_some_and(|one| changed.contains(&one)));
         }
         // Nothing leads to an address that this node does not have.
         let missing: BTreeSet<IpAddr> = self.missing().into_iter().collect();

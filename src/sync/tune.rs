@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::known::KnownReal;
 use super::platform::{Platform, Trouble};
-use super::{Retry, Syncer, diff};
+use super::{Retry, Syncer, diff, pins};
 use crate::capacity::Adjustment;
 use crate::kernel::ipvs::{Command, DestinationEntry, ServiceKey};
 use crate::kernel::mark::Mark;
@@ -19,13 +19,18 @@ impl<P: Platform> Syncer<P> {
         self.ports.get(id).map(|known| known.mark)
     }
 
-    /// What the kernel counts for the real servers of a virtual server; nothing if there is none.
+    /// What the kernel counts for the real servers of a virtual server, and for their pins; nothing
+    /// if there is none.
     pub fn counts(&mut self, id: &SetId, family: Family) -> Result<Vec<DestinationEntry>, Trouble> {
-        let known = self.ports.get(id);
-        match known.and_then(|known| known.server(family)) {
-            Some(server) => self.platform.destinations(&server.key()),
-            None => Ok(Vec::new()),
-        }
+        let Some(known) = self.ports.get(id) else {
+            return Ok(Vec::new());
+        };
+        let Some(server) = known.server(family) else {
+            return Ok(Vec::new());
+        };
+        let mut counts = self.platform.destinations(&server.key())?;
+        pins::count(&known.pins, &mut self.platform, &mut counts)?;
+        Ok(counts)
     }
 
     /// The same for a service port that may not have been programmed since the start, so that a

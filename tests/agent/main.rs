@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             restart::killed_in_the_middle_of_a_large_sync_it_converges_and_cuts_no_connection,
             restart::connections_outlive_the_agent_and_a_removed_endpoint,
             restart::draining_connections_of_a_service_without_endpoints_outlive_a_restart,
+            restart::clients_with_affinity_come_back_to_their_pods_after_a_restart,
             restart::what_another_program_changed_is_put_right_by_a_restart,
             restart::while_the_api_server_is_gone_the_last_state_serves,
             objects::bad_objects_are_named_and_counted_and_the_rest_works_on,

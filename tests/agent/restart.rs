@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use lab::traffic::{Failure, Protocol};
-use lab::world::{Place, Pod, objects};
+use lab::world::{ECHO_PORT, Place, Pod, objects};
 use spillway::kernel::ipvs::{Client, Command, Destination, Forwarding, ServiceFlags};
 use spillway::kernel::mark::MarkRange;
 use spillway::kernel::nft::Base;
@@ -158,6 +158,50 @@ pub fn draining_connections_of_a_service_without_endpoints_outlive_a_restart() -
     bed.agent()?.wait_ready()?;
     let spread = held.ping();
     ensure!(spread.answered() == 30, "after the restart: {spread}");
+    Ok(())
+}
+
+/// The service chooses in turn: without what the kernel remembers, they would not.
+pub fn clients_with_affinity_come_back_to_their_pods_after_a_restart() -> Result<()> {
+    let mut bed = Bed::start()?;
+    let port = objects::Port::tcp("http", 80).to(ECHO_PORT);
+    let web = bed.cluster()?.service("web", [port]).dual_stack();
+    let web = web
+        .annotation("spillway.io/routing", "balance")
+        .annotation("spillway.io/scheduler", "rr")
+        .affinity(600);
+    bed.cluster()?.publish(&web, &bed.pods)?;
+    let clients = (0..4)
+        .map(|number| bed.node()?.pod(&format!("client-{number}")))
+        .collect::<Result<Vec<Pod>>>()?;
+    let pods = |to| -> Result<Vec<String>> {
+        let all = clients.iter();
+        all.map(|client| Ok(client.connect_tcp(to)?.answered_by))
+            .collect()
+    };
+    let both = [web.v4(80), web.v6(80)];
+    let mut before = Vec::new();
+    for to in both {
+        until("affinity is in force", || {
+            let (first, second) = (pods(to), pods(to));
+            Ok(first.is_ok_and(|first| second.is_ok_and(|second| first == second)))
+        })?;
+        before.push(pods(to)?);
+    }
+    let mut held = clients[0].hold(web.v4(80), 10, 5)?;
+
+    bed.agent.take().context("an agent")?.kill9()?;
+    for (to, before) in both.into_iter().zip(&before) {
+        ensure!(pods(to)? == *before, "without an agent");
+    }
+    bed.agent = Some(bed.world.agent("east-1")?);
+    bed.agent()?.wait_ready()?;
+    for (to, before) in both.into_iter().zip(&before) {
+        ensure!(pods(to)? == *before, "with the next agent");
+    }
+    let spread = held.ping();
+    ensure!(spread.answered() == 10, "{spread}");
+    ensure!(what_a_fresh_plan_would_change(&bed)? == Sent::default());
     Ok(())
 }
 

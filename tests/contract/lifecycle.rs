@@ -140,8 +140,7 @@ pub fn connections_outlive_changes_and_the_service_itself() -> Result<()> {
     intact("without the Service")
 }
 
-/// Asks until a client always gets the same pod. Meanwhile some may be refused: the kernel has no
-/// scheduler for a moment when it exchanges one for another.
+/// Asks until a client always gets the same pod.
 fn sticks(bed: &Bed, web: &Service) -> Result<()> {
     crate::bed::until("the client stays with one pod", || {
         let spread = bed.client.spread(web.v4(80), Protocol::Tcp, 15, 5)?;

@@ -3,6 +3,7 @@
 //! is in `docs/contract.md`.
 
 mod addresses;
+mod affinity;
 mod balancer;
 mod bed;
 mod external;
@@ -31,6 +32,12 @@ fn main() -> ExitCode {
             pods::pods_are_told_by_the_networks_of_the_node,
             pods::pods_are_told_by_the_link_that_they_are_at,
             pods::pods_are_told_by_what_their_links_are_called,
+            affinity::a_client_gets_one_pod_at_all_addresses_of_a_service_port,
+            affinity::under_policy_local_an_outside_client_keeps_one_pod_of_the_node,
+            affinity::a_client_that_stays_away_for_the_time_out_may_get_another_pod,
+            affinity::endpoints_that_come_and_go_move_none_but_their_own_clients,
+            affinity::switched_on_and_off_no_connection_is_cut_or_refused,
+            affinity::udp_flows_of_a_client_have_one_pod,
             balancer::source_ranges_hold_for_the_load_balancer_alone,
             balancer::an_external_ip_that_is_a_nodes_own_leaves_the_node_reachable,
             balancer::a_load_balancer_that_is_a_proxy_is_not_short_cut,

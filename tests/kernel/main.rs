@@ -52,6 +52,8 @@ fn main() -> ExitCode {
             nft::a_transaction_that_is_refused_as_such_says_so_at_once,
             nft::twenty_thousand_elements_are_one_transaction,
             nft::networks_are_exchanged_in_one_transaction,
+            nft::session_affinity_has_a_rule_for_each_time_out_in_use,
+            nft::taking_over_keeps_what_is_remembered_of_clients_with_affinity,
             nft::deleting_needs_no_table,
             nft::a_masquerade_bit_within_the_prefix_of_the_marks_is_refused,
             nft::traffic::host_ports_are_closed_on_virtual_addresses,

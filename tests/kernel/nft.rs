@@ -5,14 +5,16 @@ pub mod traffic;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use netlink_sys::protocols::NETLINK_NETFILTER;
 use spillway::kernel::mark::{Mark, MarkRange};
-use spillway::kernel::nft::{Action, Base, Element, Error, Links, Pods, Table, Transaction};
+use spillway::kernel::nft::{
+    Action, Affinity, Base, Element, Error, Links, Pods, Table, Transaction,
+};
 use spillway::kernel::socket::Socket;
 use spillway::model::{Family, LinkName, Protocol};
 
@@ -44,6 +46,9 @@ pub fn opening_makes_a_table_that_the_nft_tool_prints_in_its_own_language() -> R
         "ct original ip6 daddr @external_v6 goto masquerade",
         "meta mark 0x01800000/10 goto refuse",
         "meta mark 0x01400000/10 drop",
+        "ct state new jump renew",
+        "update @asked { ct id timeout 1s : meta mark } meta mark set ip saddr . meta mark map @pinned_v4 meta mark . meta mark @alive return",
+        "meta mark set ct id map @asked delete @pinned_v6 { ip6 saddr . meta mark : meta mark }",
         "meta l4proto tcp reject with tcp reset",
         "ct original ip daddr != @vips_v4 goto masquerade",
         "ip6 saddr . ip6 daddr @hairpin_v6 goto masquerade",
@@ -113,6 +118,9 @@ pub fn elements_are_read_back_as_they_were_written() -> Result<()> {
         "sctp . 30080 : 0x01000004",
         "elements = { 10.244.0.7 . 10.244.0.7 }",
         "203.0.113.1 . tcp . 80 . 198.51.100.0/24",
+        "0x01000002 : 0x0000003c",
+        "0x01000002 . fd00:96::1 . 8080 : 0x01000006",
+        "0x01000002 . 0x01000006",
         "2001:db8::1 . tcp . 80 . 2001:db8:1::/48",
     ] {
         ensure!(printed.contains(element), "no `{element}` in\n{printed}");
@@ -201,17 +209,18 @@ pub fn taking_over_after_a_change_of_the_mark_range_empties_the_maps() -> Result
     Table::open(&base())?.commit(&adding(&one_of_each()?))?;
     let marks = MarkRange::new(0x0200_0000, 8).context("a range")?;
     let mut table = Table::open(&Base { marks, ..base() })?;
-    let leads_somewhere = |element: &Element| {
+    let has_a_mark = |element: &Element| {
         matches!(
             element,
             Element::Service { .. }
                 | Element::Outside { .. }
                 | Element::NodePort { .. }
                 | Element::OutsideNodePort { .. }
+                | Element::Affinity(_)
         )
     };
     let all = one_of_each()?.into_iter();
-    let left: BTreeSet<_> = all.filter(|element| !leads_somewhere(element)).collect();
+    let left: BTreeSet<_> = all.filter(|element| !has_a_mark(element)).collect();
     ensure!(read(&mut table)? == left);
     Ok(())
 }
@@ -281,6 +290,58 @@ pub fn twenty_thousand_elements_are_one_transaction() -> Result<()> {
     let refused = table.commit(&adding(&others.collect::<Result<Vec<_>>>()?));
     ensure!(matches!(refused, Err(Error::Element { .. })), "{refused:?}");
     ensure!(read(&mut table)? == all);
+    Ok(())
+}
+
+pub fn session_affinity_has_a_rule_for_each_time_out_in_use() -> Result<()> {
+    let rules = || -> Result<Vec<String>> {
+        let mut chains = nft("list chain inet spillway renew")?;
+        chains += &nft("list chain inet spillway remember")?;
+        let words = chains
+            .lines()
+            .filter_map(|line| line.split("timeout ").nth(1));
+        let mut words: Vec<_> = words
+            .filter_map(|rest| Some(rest.split_whitespace().next()?.to_owned()))
+            .collect();
+        words.dedup();
+        Ok(words)
+    };
+    let mut table = Table::open(&base())?;
+    ensure!(rules()?.is_empty());
+    table.commit(&adding(&[lasting(2, 5)?, lasting(3, 60)?, lasting(4, 60)?]))?;
+    ensure!(rules()? == ["5s", "1m", "5s", "1m"], "{:?}", rules()?);
+    let remember = nft("list chain inet spillway remember")?;
+    let rule = "meta mark set meta mark . ip6 daddr . th dport map @pins_v6 update @pinned_v6 { ip6 saddr . meta mark timeout 1m : meta mark }";
+    ensure!(remember.contains(rule), "no `{rule}` in\n{remember}");
+    table.commit(&Transaction {
+        remove: vec![lasting(2, 5)?, lasting(3, 60)?],
+        add: vec![lasting(2, 7)?],
+    })?;
+    ensure!(rules()? == ["7s", "1m", "7s", "1m"], "{:?}", rules()?);
+    let mut table = Table::open(&base())?;
+    ensure!(rules()? == ["7s", "1m", "7s", "1m"], "{:?}", rules()?);
+    table.commit(&Transaction {
+        remove: vec![lasting(2, 7)?, lasting(4, 60)?],
+        add: Vec::new(),
+    })?;
+    ensure!(rules()?.is_empty(), "{:?}", rules()?);
+    Ok(())
+}
+
+pub fn taking_over_keeps_what_is_remembered_of_clients_with_affinity() -> Result<()> {
+    let mut table = Table::open(&base())?;
+    table.commit(&adding(&[lasting(2, 60)?]))?;
+    for (family, client) in [("v4", "10.1.0.1"), ("v6", "fd00:10::1")] {
+        let element = format!("{{ {client} . 0x01000002 timeout 1h : 0x01000006 }}");
+        nft(&format!(
+            "add element inet spillway pinned_{family} {element}"
+        ))?;
+    }
+    Table::open(&base())?;
+    for (family, client) in [("v4", "10.1.0.1"), ("v6", "fd00:10::1")] {
+        let map = nft(&format!("list map inet spillway pinned_{family}"))?;
+        ensure!(map.contains(client), "{map}");
+    }
     Ok(())
 }
 
@@ -383,7 +444,26 @@ fn one_of_each() -> Result<Vec<Element>> {
         allowed("203.0.113.1", "198.51.100.0/24")?,
         allowed("203.0.113.1", "198.51.102.7/32")?,
         allowed("2001:db8::1", "2001:db8:1::/48")?,
+        lasting(2, 60)?,
+        Element::Affinity(Affinity::Alive {
+            server: mark(2)?,
+            pin: mark(6)?,
+        }),
+        Element::Affinity(Affinity::Pin {
+            server: mark(2)?,
+            ip: VIP6,
+            port: NonZeroU16::new(8080).context("a port")?,
+            pin: mark(6)?,
+        }),
     ])
+}
+
+/// The clients of a virtual server come back for so long.
+fn lasting(server: u32, seconds: u32) -> Result<Element> {
+    Ok(Element::Affinity(Affinity::Lasting {
+        server: mark(server)?,
+        seconds: NonZeroU32::new(seconds).context("a time-out")?,
+    }))
 }
 
 /// Who may use port 80 of an address.

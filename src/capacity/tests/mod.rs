@@ -79,6 +79,7 @@ fn ladder(protocol: Protocol, ranks: &[usize], capacity: Capacity) -> VirtualSer
         style: Style::Ladder,
         shed: false,
         drain_back: false,
+        affinity: None,
         reals: reals.collect(),
         unserved: Unserved::Refused,
     }

@@ -9,6 +9,7 @@ use netlink_packet_netfilter::nftables::InetHookNumber;
 use super::Base;
 use super::expression::Next;
 use super::masquerade::{MASQUERADE, masquerade, postrouting, sent_on};
+use super::pinned::{self, Timeouts};
 use super::reach;
 use super::rule::{Field, Rule};
 use super::set::Set;
@@ -65,13 +66,17 @@ pub struct Hook {
     pub priority: i32,
 }
 
-/// All chains.
-pub fn chains(base: &Base) -> Vec<Chain> {
-    let chain = |name, rules| Chain {
+/// A chain that packets enter from another.
+pub fn inner(name: &'static str, rules: Vec<Rule>) -> Chain {
+    Chain {
         name,
         hook: None,
         rules,
-    };
+    }
+}
+
+/// All chains; `timeouts` are those of session affinity that are in use.
+pub fn chains(base: &Base, timeouts: &Timeouts) -> Vec<Chain> {
     let base_chain = |name, kind, point, priority, rules| Chain {
         name,
         hook: Some(Hook {
@@ -95,22 +100,23 @@ pub fn chains(base: &Base) -> Vec<Chain> {
             100,
             postrouting(base),
         ),
-        chain(CLASSIFY, classify(base)),
-        chain(MARKED, marked(base)),
-        chain(CALL_BACK, call_back()),
-        chain(REFUSE, refuse()),
-        chain(SENT_ON, sent_on(base)),
-        chain(KEPT, kept()),
-        chain(RESTORE, restore()),
-        chain(MASQUERADE, masquerade(base)),
+        inner(CLASSIFY, classify(base)),
+        inner(MARKED, marked(base)),
+        inner(CALL_BACK, call_back()),
+        inner(REFUSE, refuse()),
+        inner(SENT_ON, sent_on(base)),
+        inner(KEPT, kept()),
+        inner(RESTORE, restore()),
+        inner(MASQUERADE, masquerade(base)),
     ];
+    all.extend(pinned::chains(timeouts));
     if !base.service_networks.is_empty() {
         let forward = InetHookNumber::Forward;
         all.extend([
             base_chain(FORWARD, "filter", forward, -110, reach::enter()),
             // After whoever translates addresses at the output hook, at -100.
             base_chain(OUTPUT_TO_NOBODY, "filter", output, -80, reach::enter()),
-            chain(UNALLOCATED, reach::unallocated(&base.service_networks)),
+            inner(UNALLOCATED, reach::unallocated(&base.service_networks)),
         ]);
     }
     all
@@ -229,7 +235,8 @@ fn look_up(map: Set, find: impl Fn(Rule, &str) -> Rule) -> [Rule; 2] {
     .map(|rule| rule.set_found_mark().goto(MARKED))
 }
 
-/// `marked`: marks that are not for IPVS but verdicts, and the last look at where others come from.
+/// `marked`: marks that are not for IPVS but verdicts, the last look at where others come from, and
+/// clients that come back.
 fn marked(base: &Base) -> Vec<Rule> {
     let mut rules = vec![
         Rule::new()
@@ -240,6 +247,7 @@ fn marked(base: &Base) -> Vec<Rule> {
             .next(Next::Drop),
     ];
     rules.extend(base.pods.note());
+    rules.extend(pinned::known_clients());
     rules
 }
 
@@ -274,7 +282,7 @@ fn refuse() -> Vec<Rule> {
 
 /// `kept`: IPVS has left the packet on this node.
 fn kept() -> Vec<Rule> {
-    let mut rules = vec![Rule::new().next(Next::Jump(RESTORE))];
+    let mut rules = vec![pinned::new_clients(), Rule::new().next(Next::Jump(RESTORE))];
     for family in Family::ALL {
         // It has not even changed the address: there is no such virtual server (any more), or the
         // packet is in the middle of a connection that IPVS does not know. No host process shall

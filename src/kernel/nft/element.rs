@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::affinity::Affinity;
 use super::set::Set;
 use crate::kernel::mark::Mark;
 use crate::model::{Family, Protocol};
@@ -120,6 +121,8 @@ pub enum Element {
         /// Its port.
         port: NonZeroU16,
     },
+    /// What session affinity needs.
+    Affinity(Affinity),
     /// A real server that cannot answer the clients of this node, only the node.
     Host {
         /// Its address.
@@ -152,17 +155,19 @@ impl Element {
             Self::Hairpin(ip) => Set::Hairpin(Family::of(ip)),
             Self::Host { ip, .. } => Set::Hosts(Family::of(ip)),
             Self::Called { ip, .. } => Set::Called(Family::of(ip)),
+            Self::Affinity(affinity) => affinity.set(),
         }
     }
 
     /// What its key maps to, if it belongs to a map.
-    pub(super) fn mark(&self) -> Option<Mark> {
+    pub(super) fn value(&self) -> Option<u32> {
         match *self {
             Self::Own { mark, .. }
             | Self::Service { mark, .. }
             | Self::Outside { mark, .. }
             | Self::NodePort { mark, .. }
-            | Self::OutsideNodePort { mark, .. } => Some(mark),
+            | Self::OutsideNodePort { mark, .. } => Some(mark.value()),
+            Self::Affinity(affinity) => affinity.value(),
             Self::Vip(_)
             | Self::External(_)
             | Self::Probed { .. }
@@ -233,6 +238,7 @@ impl fmt::Display for Element {
             } => write!(f, "access of {source} to {ip} {protocol} {port}"),
             Self::Vip(ip) => write!(f, "virtual address {ip}"),
             Self::Hairpin(ip) => write!(f, "local endpoint {ip}"),
+            Self::Affinity(affinity) => affinity.fmt(f),
             Self::Called { ip, protocol, port } => {
                 write!(f, "endpoint to come back from {ip} {protocol} {port}")
             }

@@ -122,11 +122,16 @@ pub fn value(value: &[u8], to: u32) -> Expression {
 
 /// Goes on only if the key in the registers from 0 is in a set, or is not.
 pub fn is_in(set: &str, expected: bool) -> Expression {
+    key_is_in(0, set, expected)
+}
+
+/// The same of the key in the registers from `key`.
+pub fn key_is_in(key: u32, set: &str, expected: bool) -> Expression {
     /// `NFT_LOOKUP_F_INV`
     const INVERTED: u32 = 1;
     Expressions::Lookup(vec![
         Lookup::Set(set.to_owned()),
-        Lookup::SourceRegister(register(0)),
+        Lookup::SourceRegister(register(key)),
         Lookup::Flags(if expected { 0 } else { INVERTED }),
     ])
     .into()
@@ -209,24 +214,38 @@ pub fn address_type(address: Address, to: u32) -> Expression {
     )
 }
 
-/// Maps the key in one register to the value in another for some time, or puts it into a set, or
-/// prolongs that time.
+/// Maps the key in the registers from `key` to the value in another for some time, or puts it into a
+/// set, or prolongs that time.
 pub fn update(map: &str, key: u32, value: Option<u32>, milliseconds: u64) -> Expression {
+    const NFTA_DYNSET_TIMEOUT: u16 = 6;
+    const NFT_DYNSET_OP_UPDATE: u32 = 1;
+    let mut attributes = change(NFT_DYNSET_OP_UPDATE, map, key, value);
+    attributes.push(long_number(NFTA_DYNSET_TIMEOUT, milliseconds));
+    other("dynset", attributes)
+}
+
+/// Takes the key in the registers from `key` out of a map, whatever that has for it.
+pub fn delete(map: &str, key: u32, value: u32) -> Expression {
+    const NFT_DYNSET_OP_DELETE: u32 = 2;
+    other(
+        "dynset",
+        change(NFT_DYNSET_OP_DELETE, map, key, Some(value)),
+    )
+}
+
+fn change(operation: u32, map: &str, key: u32, value: Option<u32>) -> Vec<DefaultNla> {
     const NFTA_DYNSET_SET_NAME: u16 = 1;
     const NFTA_DYNSET_OP: u16 = 3;
     const NFTA_DYNSET_SREG_KEY: u16 = 4;
     const NFTA_DYNSET_SREG_DATA: u16 = 5;
-    const NFTA_DYNSET_TIMEOUT: u16 = 6;
-    const NFT_DYNSET_OP_UPDATE: u32 = 1;
     let mut attributes = vec![
         DefaultNla::new(NFTA_DYNSET_SET_NAME, [map.as_bytes(), &[0]].concat()),
-        number(NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE),
+        number(NFTA_DYNSET_OP, operation),
         number(NFTA_DYNSET_SREG_KEY, register(key).into()),
-        long_number(NFTA_DYNSET_TIMEOUT, milliseconds),
     ];
     let value = value.map(|value| number(NFTA_DYNSET_SREG_DATA, register(value).into()));
     attributes.extend(value);
-    other("dynset", attributes)
+    attributes
 }
 
 /// Goes on for so many packets a second only.

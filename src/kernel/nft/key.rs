@@ -9,6 +9,7 @@ use std::num::NonZeroU16;
 
 use ipnet::IpNet;
 
+use super::affinity::Affinity;
 use super::element::Element;
 use super::set::Set;
 use crate::kernel::mark::MarkRange;
@@ -61,6 +62,7 @@ impl Element {
             | Self::OutsideNodePort { protocol, port, .. } => frontend(protocol, port),
             Self::Vip(ip) | Self::External(ip) => octets(ip),
             Self::Hairpin(ip) => octets(ip).repeat(2),
+            Self::Affinity(affinity) => affinity.key(),
         }
     }
 
@@ -159,6 +161,9 @@ impl Element {
             }
             Set::Vips(family) => Self::Vip(only(address(family, key)?)?),
             Set::External(family) => Self::External(only(address(family, key)?)?),
+            Set::Affinity => Self::Affinity(Affinity::decode_lasting(entry, marks)?),
+            Set::Pins(family) => Self::Affinity(Affinity::decode_pin(family, entry, marks)?),
+            Set::Alive => Self::Affinity(Affinity::decode_alive(entry, marks)?),
             Set::Hairpin(family) => {
                 let (ip, rest) = address(family, key)?;
                 (address(family, rest)? == (ip, &[][..])).then_some(Self::Hairpin(ip))?
@@ -218,7 +223,7 @@ fn only((ip, rest): (IpAddr, &[u8])) -> Option<IpAddr> {
 }
 
 /// An address at the start of a key, and the rest of the key.
-fn address(family: Family, key: &[u8]) -> Option<(IpAddr, &[u8])> {
+pub(super) fn address(family: Family, key: &[u8]) -> Option<(IpAddr, &[u8])> {
     match family {
         Family::V4 => {
             let (octets, rest) = key.split_first_chunk::<4>()?;

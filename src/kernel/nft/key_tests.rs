@@ -1,5 +1,9 @@
-use super::*;
+use std::num::NonZeroU32;
+
 use proptest::prelude::*;
+
+use super::*;
+use crate::kernel::mark::Mark;
 
 fn protocols() -> impl Strategy<Value = Protocol> {
     prop::sample::select(vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp])
@@ -23,6 +27,23 @@ fn allowed() -> impl Strategy<Value = Element> {
                 source,
             }
         })
+}
+
+/// What session affinity needs.
+fn affinity(mark: impl Strategy<Value = Mark> + Clone + 'static) -> impl Strategy<Value = Element> {
+    let lasting = (mark.clone(), any::<NonZeroU32>())
+        .prop_map(|(server, seconds)| Affinity::Lasting { server, seconds });
+    let alive =
+        (mark.clone(), mark.clone()).prop_map(|(server, pin)| Affinity::Alive { server, pin });
+    let pin = (mark.clone(), any::<IpAddr>(), any::<NonZeroU16>(), mark).prop_map(
+        |(server, ip, port, pin)| Affinity::Pin {
+            server,
+            ip,
+            port,
+            pin,
+        },
+    );
+    prop_oneof![lasting, alive, pin].prop_map(Element::Affinity)
 }
 
 /// The same frontend for clients from outside.
@@ -95,6 +116,7 @@ fn elements() -> impl Strategy<Value = Element> {
             }
         });
     let families = prop::sample::select(Family::ALL.to_vec());
+    let affinity = affinity(mark.clone());
     let node_port = (families, protocols(), any::<NonZeroU16>(), mark)
         .prop_map(|(family, protocol, port, mark)| Element::NodePort {
             family,
@@ -120,6 +142,7 @@ fn elements() -> impl Strategy<Value = Element> {
             port,
         }),
         allowed(),
+        affinity,
         outside,
         outside_node_port,
         (any::<IpAddr>(), protocols(), any::<NonZeroU16>())
@@ -135,7 +158,7 @@ proptest! {
         let entry = Entry {
             key: element.key(),
             end: element.key_end(),
-            value: element.mark().map(|mark| mark.value().to_ne_bytes().to_vec()),
+            value: element.value().map(|value| value.to_ne_bytes().to_vec()),
         };
         let read = Element::decode(element.set(), &entry, MarkRange::default());
         prop_assert_eq!(read, Some(element));

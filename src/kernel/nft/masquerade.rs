@@ -13,6 +13,7 @@
 use super::Base;
 use super::chains::RESTORE;
 use super::expression::Next;
+use super::pinned;
 use super::rule::{Field, Rule};
 use super::set::Set;
 use crate::model::Family;
@@ -24,6 +25,7 @@ pub const MASQUERADE: &str = "masquerade";
 /// client's own address is decided here, while the packet can still be told from others.
 pub fn sent_on(base: &Base) -> Vec<Rule> {
     let mut rules = vec![
+        pinned::new_clients(),
         Rule::new().next(Next::Jump(RESTORE)),
         // The decision stands for the connection: no nat chain sees its later packets.
         Rule::new().confirmed().next(Next::Return),

@@ -14,6 +14,8 @@
 //!   service port share one virtual server.
 //! - `marked` carries out the marks that are verdicts: those that are [`MarkRange::refusing`], and
 //!   those that are [`MarkRange::dropping`].
+//! - Where a service has session affinity, `marked` sends a client that comes back on to `recall`, and
+//!   a new one is noted once IPVS has chosen (`pinned.rs`).
 //! - `sent_on` puts back the mark that the packet had before and decides about masquerading;
 //!   `input_after` and `output_after` do the former for packets that stay on the node. So a mark of
 //!   ours is on a packet between two hooks only, and a neighbour's mark (a CNI's, say) survives: it
@@ -27,6 +29,7 @@
 //! Every change is one transaction: the kernel takes all of it or nothing. Programs are expected to
 //! add what a map element points to before the element, and to remove it after.
 
+mod affinity;
 mod batch;
 mod chains;
 mod dump;
@@ -35,6 +38,7 @@ mod error;
 mod expression;
 mod key;
 mod masquerade;
+mod pinned;
 mod pods;
 mod reach;
 mod rule;
@@ -44,6 +48,7 @@ mod table;
 
 use ipnet::IpNet;
 
+pub use self::affinity::Affinity;
 pub use self::element::Element;
 pub use self::error::{Action, Error};
 pub use self::pods::Pods;

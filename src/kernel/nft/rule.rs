@@ -3,6 +3,8 @@
 //! The expressions come in the order in which the `nft` tool would put them, so that it prints the
 //! table in its own language.
 
+use std::num::NonZeroU32;
+
 use ipnet::IpNet;
 use netlink_packet_netfilter::nftables::{MetaKey, Operator};
 
@@ -81,8 +83,13 @@ const KEY: u32 = 0;
 /// For what is compared before a key is loaded, or loaded after it was looked up: a long key reaches
 /// into it.
 const SCRATCH: u32 = 8;
+/// For what is held while a key is looked up that may be as long as mark . address . port; itself it
+/// is at most as long as address . mark.
+const HELD: u32 = 6;
+/// For the value that goes with what is held.
+const VALUE: u32 = HELD + 5;
 
-/// `IPS_CONFIRMED`
+/// `IPS_CONFIRMED`, a bit of a connection's status
 const CONFIRMED: u32 = 1 << 3;
 
 /// Which links are meant.
@@ -182,7 +189,8 @@ impl Rule {
         self.connection_bit(ConntrackKey::Status, CONFIRMED)
     }
 
-    /// For connections whose first packet is still on its way.
+    /// For connections whose first packet is this one, and has neither left the node nor reached a
+    /// socket.
     pub fn unconfirmed(self) -> Self {
         self.load_connection_bit(ConntrackKey::Status, CONFIRMED)
             .compare(Operator::Equal, &[0; 4])
@@ -291,8 +299,44 @@ impl Rule {
             .then(expr::compare(KEY, Operator::NotEqual, &[0; 4]))
     }
 
-    fn key(mut self, fields: &[Field]) -> Self {
-        let mut to = KEY;
+    /// For packets for whose fields a map has this value.
+    pub fn when_mapped_to(self, fields: &[Field], map: &str, value: u32) -> Self {
+        self.find_mark(fields, map)
+            .then(expr::compare(KEY, Operator::Equal, &value.to_ne_bytes()))
+    }
+
+    /// Keeps fields at hand as they are now, for a key that is used when the mark has become another.
+    pub fn hold(self, fields: &[Field]) -> Self {
+        self.load(fields, HELD)
+    }
+
+    /// For packets of which the field of one register that is held, and with it the mark that they
+    /// have now, is in a set.
+    pub fn held_and_mark_in(self, set: &str) -> Self {
+        self.then(Field::Mark.load(HELD + 1))
+            .then(expr::key_is_in(HELD, set, true))
+    }
+
+    /// Maps what is held to the mark that the packet has now, for so long; a value that is there
+    /// already stays, and is prolonged.
+    pub fn keep(self, map: &str, seconds: NonZeroU32) -> Self {
+        let milliseconds = u64::from(seconds.get()) * 1000;
+        self.then(Field::Mark.load(VALUE))
+            .then(expr::update(map, HELD, Some(VALUE), milliseconds))
+    }
+
+    /// Takes what is held out of a map, whatever that has for it. The kernel wants to be told of a
+    /// value nevertheless.
+    pub fn forget(self, map: &str) -> Self {
+        self.then(Field::Mark.load(VALUE))
+            .then(expr::delete(map, HELD, VALUE))
+    }
+
+    fn key(self, fields: &[Field]) -> Self {
+        self.load(fields, KEY)
+    }
+
+    fn load(mut self, fields: &[Field], mut to: u32) -> Self {
         for field in fields {
             self.expressions.push(field.load(to));
             to += field.registers();

@@ -9,6 +9,7 @@ use netlink_packet_netfilter::nftables::{
 
 use super::chains::{BORROWED, BORROWED_SIZE, Chain, Hook};
 use super::element::Element;
+use super::pinned::{self, ASKED, ASKED_SIZE, PINNED_SIZE};
 use super::pods::{INSIDE, INSIDE_SIZE};
 use super::rule::Rule;
 use super::set::Set;
@@ -124,6 +125,9 @@ pub fn sets() -> Vec<Request> {
             Set::NodePorts(_) | Set::OutsideNodePorts(_) => key(&[Type::PROTOCOL, Type::PORT]),
             Set::Vips(family) | Set::External(family) => key(&[Type::address(family)]),
             Set::Hairpin(family) => key(&[Type::address(family); 2]),
+            Set::Affinity => key(&[Type::MARK]),
+            Set::Pins(family) => key(&[Type::MARK, Type::address(family), Type::PORT]),
+            Set::Alive => key(&[Type::MARK; 2]),
         };
         let flags = match set {
             Set::Called(_) => {
@@ -135,7 +139,7 @@ pub fn sets() -> Vec<Request> {
             }
             Set::Allowed(_) => SetFlags::Interval | SetFlags::Concat,
             _ if set.is_map() => {
-                attributes.extend(marks_as_values());
+                attributes.extend(marks_as_values(set == Set::Affinity));
                 SetFlags::Map
             }
             _ => SetFlags::empty(),
@@ -144,27 +148,38 @@ pub fn sets() -> Vec<Request> {
         new_set(id, set.name(), attributes)
     });
     // The number of a connection has no type of its own; as a mark it is printed in full.
-    let mut borrowed = key(&[Type::MARK]);
-    borrowed.extend(marks_as_values());
-    borrowed.push(SetAttribute::Flags(
-        SetFlags::Map | SetFlags::Timeout | SetFlags::Eval,
-    ));
-    borrowed.push(SetAttribute::Description(vec![SetDescription::Size(
-        BORROWED_SIZE,
-    )]));
-    let borrowed = new_set(Set::ALL.len(), BORROWED, borrowed);
+    let noted = [(BORROWED, BORROWED_SIZE), (ASKED, ASKED_SIZE)]
+        .map(|(name, size)| (name, dynamic(&[Type::MARK], size)));
+    let pinned = Family::ALL.map(|family| {
+        let client = [Type::address(family), Type::MARK];
+        (pinned::pinned(family), dynamic(&client, PINNED_SIZE))
+    });
+    let filled_by_rules = noted.into_iter().chain(pinned).zip(Set::ALL.len()..);
+    let filled_by_rules =
+        filled_by_rules.map(|((name, attributes), id)| new_set(id, name, attributes));
     let mut inside = key(&[Type::MARK]);
     inside.push(SetAttribute::Flags(SetFlags::Timeout | SetFlags::Eval));
     inside.push(SetAttribute::Description(vec![SetDescription::Size(
         INSIDE_SIZE,
     )]));
-    let inside = new_set(Set::ALL.len() + 1, INSIDE, inside);
-    ours.chain([borrowed, inside]).collect()
+    let inside = new_set(Set::ALL.len() + 4, INSIDE, inside);
+    ours.chain(filled_by_rules).chain([inside]).collect()
+}
+
+/// A map to marks that rules fill, with at most `size` elements.
+fn dynamic(fields: &[Type], size: u32) -> Vec<SetAttribute> {
+    let mut attributes = key(fields);
+    attributes.extend(marks_as_values(matches!(fields, [Type::MARK])));
+    attributes.push(SetAttribute::Flags(
+        SetFlags::Map | SetFlags::Timeout | SetFlags::Eval,
+    ));
+    attributes.push(SetAttribute::Description(vec![SetDescription::Size(size)]));
+    attributes
 }
 
 /// A data type of the `nft` tool (its `datatype.h`), which needs it to print keys and values, and
 /// its length in bytes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Type(u32, u32);
 
 impl Type {
@@ -211,15 +226,22 @@ fn intervals(fields: &[Type]) -> Vec<SetAttribute> {
     attributes
 }
 
-fn marks_as_values() -> [SetAttribute; 3] {
-    /// `NFTNL_UDATA_SET_DATABYTEORDER` of libnftnl, a length of 4, and `BYTEORDER_HOST_ENDIAN` of
-    /// the `nft` tool, which else would print the values the wrong way round.
-    const HOST_ORDER: [u8; 2] = [1, 4];
+/// The values of a map are marks; the keys may be marks alone, too.
+fn marks_as_values(and_keys: bool) -> [SetAttribute; 3] {
+    /// `NFTNL_UDATA_SET_KEYBYTEORDER` and `NFTNL_UDATA_SET_DATABYTEORDER` of libnftnl, and a length
+    /// of 4.
+    const ORDERS: [[u8; 2]; 2] = [[0, 4], [1, 4]];
+    /// `BYTEORDER_HOST_ENDIAN` of the `nft` tool, which else would print them the wrong way round.
+    const HOST: u32 = 1;
     let Type(number, length) = Type::MARK;
+    let orders = &ORDERS[usize::from(!and_keys)..];
+    let orders = orders
+        .iter()
+        .flat_map(|it| [&it[..], &HOST.to_ne_bytes()].concat());
     [
         SetAttribute::DataType(number),
         SetAttribute::DataLen(length),
-        SetAttribute::UserData([&HOST_ORDER[..], &1_u32.to_ne_bytes()].concat()),
+        SetAttribute::UserData(orders.collect()),
     ]
 }
 

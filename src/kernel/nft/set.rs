@@ -31,11 +31,17 @@ pub(super) enum Set {
     Hosts(Family),
     /// address . protocol . port, each for a while
     Called(Family),
+    /// mark : seconds
+    Affinity,
+    /// mark . address . port : mark
+    Pins(Family),
+    /// mark . mark
+    Alive,
 }
 
 impl Set {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::Own(Family::V4),
         Self::Own(Family::V6),
         Self::Outside(Family::V4),
@@ -62,6 +68,10 @@ impl Set {
         Self::Hosts(Family::V6),
         Self::Called(Family::V4),
         Self::Called(Family::V6),
+        Self::Affinity,
+        Self::Pins(Family::V4),
+        Self::Pins(Family::V6),
+        Self::Alive,
     ];
 
     /// Its name in the kernel.
@@ -93,10 +103,14 @@ impl Set {
             Self::Hosts(Family::V6) => "hosts_v6",
             Self::Called(Family::V4) => "called_v4",
             Self::Called(Family::V6) => "called_v6",
+            Self::Affinity => "affinity",
+            Self::Pins(Family::V4) => "pins_v4",
+            Self::Pins(Family::V6) => "pins_v6",
+            Self::Alive => "alive",
         }
     }
 
-    /// Whether its keys map to marks.
+    /// Whether its keys map to marks, or to seconds.
     pub const fn is_map(self) -> bool {
         matches!(
             self,
@@ -105,6 +119,8 @@ impl Set {
                 | Self::Services(_)
                 | Self::OutsideNodePorts(_)
                 | Self::NodePorts(_)
+                | Self::Affinity
+                | Self::Pins(_)
         )
     }
 }

@@ -9,6 +9,7 @@ use netlink_sys::protocols::NETLINK_NETFILTER;
 use nix::errno::Errno;
 
 use super::batch::{Batch, Refused};
+use super::pinned::Timeouts;
 use super::schema::{self, Request, TABLE};
 use super::set::Set;
 use super::{Action, Base, Element, Error, Transaction, chains, dump};
@@ -27,6 +28,10 @@ pub struct Prepared {
     batch: Batch,
     /// The first element of each message, and what is to become of it.
     firsts: Vec<(Action, Element)>,
+    /// What the messages after those are about.
+    rules: Vec<String>,
+    /// The time-outs of session affinity afterwards, if they change.
+    timeouts: Option<Timeouts>,
 }
 
 /// The table, as the process that owns it sees it.
@@ -34,6 +39,8 @@ pub struct Prepared {
 pub struct Table {
     socket: Socket,
     marks: MarkRange,
+    /// Those of session affinity that there are rules for.
+    timeouts: Timeouts,
 }
 
 impl Table {
@@ -46,13 +53,17 @@ impl Table {
         check(base)?;
         let socket = Socket::open(NETLINK_NETFILTER).map_err(Error::Unavailable)?;
         let marks = base.marks;
-        let mut table = Self { socket, marks };
+        let mut table = Self {
+            socket,
+            marks,
+            timeouts: Timeouts::default(),
+        };
         let mut requests = vec![schema::table()];
         for set in Set::ALL {
             match table.read(set) {
                 Err(Error::Foreign(_)) => requests.push(schema::flush(set)),
                 Err(Error::Read { cause, .. }) if is(&cause, Errno::ENOENT) => {}
-                read => drop(read?),
+                read => table.timeouts.found(&read?),
             }
         }
         requests.extend(schema::sets());
@@ -71,7 +82,7 @@ impl Table {
         let old = dump::chains(&mut self.socket).map_err(Error::Unavailable)?;
         requests.extend(old.iter().map(|name| schema::flush_chain(name)));
         requests.extend(old.iter().map(|name| schema::delete_chain(name)));
-        let chains = chains::chains(base);
+        let chains = chains::chains(base, &self.timeouts);
         requests.extend(chains.iter().map(schema::chain));
         requests.extend(chains.into_iter().flat_map(schema::rules));
         run(&mut self.socket, requests)
@@ -161,25 +172,52 @@ impl Table {
                 }
             }
         }
-        Prepared { batch, firsts }
+        let timeouts = self.timeouts.after(transaction);
+        let changes = timeouts
+            .iter()
+            .flat_map(|timeouts| timeouts.requests(&self.timeouts));
+        let mut rules = Vec::new();
+        for request in changes {
+            batch.push(&mut self.socket, request.flags, request.message);
+            rules.push(request.subject);
+        }
+        Prepared {
+            batch,
+            firsts,
+            rules,
+            timeouts,
+        }
     }
 
     /// Carries out a prepared transaction.
     pub fn send(&mut self, prepared: Prepared) -> Result<(), Error> {
-        prepared
-            .batch
+        let Prepared {
+            batch,
+            firsts,
+            mut rules,
+            timeouts,
+        } = prepared;
+        batch
             .commit(&mut self.socket)
             .map_err(|refused| match refused {
-                Refused::Request(index, cause) => {
-                    let (action, element) = prepared.firsts[index];
-                    Error::Element {
+                Refused::Request(index, cause) => match firsts.get(index) {
+                    Some(&(action, element)) => Error::Element {
                         action,
                         element,
                         cause,
-                    }
-                }
+                    },
+                    None => Error::Refused {
+                        subject: rules.swap_remove(index - firsts.len()),
+                        modules: Vec::new(),
+                        cause,
+                    },
+                },
                 Refused::Whole(cause) => Error::Transaction(cause),
-            })
+            })?;
+        if let Some(timeouts) = timeouts {
+            self.timeouts = timeouts;
+        }
+        Ok(())
     }
 }
 
@@ -203,9 +241,9 @@ fn message(action: Action, set: Set, elements: &[&Element]) -> NfTablesMessage {
             let end = vec![DefaultNla::new(VALUE, end)];
             attributes.push(SetElementAttribute::KeyEnd(end));
         }
-        if let (Action::Add, Some(mark)) = (action, element.mark()) {
-            let mark = mark.value().to_ne_bytes().to_vec();
-            attributes.push(SetElementAttribute::Data(DataAttribute::Value(mark)));
+        if let (Action::Add, Some(value)) = (action, element.value()) {
+            let value = value.to_ne_bytes().to_vec();
+            attributes.push(SetElementAttribute::Data(DataAttribute::Value(value)));
         }
         ListAttribute::Element(attributes)
     });

@@ -385,19 +385,39 @@ fn a_round_of_wrr_stays_short_whatever_the_weights() {
 }
 
 #[test]
-fn affinity_hashes_and_gives_way_to_capacity_only_if_asked_to() {
+fn affinity_gives_way_to_capacity_only_if_asked_to_and_then_it_hashes() {
     let mut sticky = web(spill(25));
     sticky.affinity_seconds = Some(60);
     let firm = server(&sticky, &[near_to_far()]);
-    assert_eq!(firm.scheduler, Scheduler::MaglevHash);
+    assert_eq!(firm.scheduler, Here::default().scheduler);
+    assert_eq!(firm.affinity.map(NonZeroU32::get), Some(60));
     assert!(!firm.has_capacity(), "clients stay however full it is");
     assert_eq!(ranks(&firm), [(0, "10.1.1.5".into())]);
 
     sticky.tuning.affinity_yield = Said::Valid(true);
     let yielding = server(&sticky, &[near_to_far()]);
     assert_eq!(yielding.scheduler, Scheduler::MaglevHash);
+    assert_eq!(yielding.affinity, None, "the scheduler sees to it");
     assert!(yielding.has_capacity());
     assert!(weight(&yielding, "10.1.1.5") >= 8 * weight(&yielding, "10.1.2.5"));
+}
+
+#[test]
+fn affinity_leaves_everything_else_as_it_is_without_capacity() {
+    for yields in [false, true] {
+        for scheduler in [None, Some(Scheduler::MaglevHash)] {
+            let mut plain = web(|tuning| {
+                tuning.affinity_yield = Said::Valid(yields);
+                tuning.scheduler = scheduler.map_or(Said::Nothing, Said::Valid);
+            });
+            let without = server(&plain, &[near_to_far()]);
+            plain.affinity_seconds = Some(60);
+            let with = server(&plain, &[near_to_far()]);
+            assert_eq!(with.affinity.map(NonZeroU32::get), Some(60));
+            let affinity = None;
+            assert_eq!(VirtualServer { affinity, ..with }, without);
+        }
+    }
 }
 
 #[test]

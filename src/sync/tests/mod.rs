@@ -1,3 +1,4 @@
+mod affinity;
 mod callback;
 mod faults;
 mod flows;
@@ -252,22 +253,6 @@ fn without_endpoints_connections_are_refused_and_with_the_first_they_are_served(
     assert_eq!(bed.served("10.96.0.10"), Some(1));
     bed.set(&web(), &[]);
     assert!(refused(&bed));
-}
-
-#[test]
-fn affinity_is_changed_in_place() {
-    let mut bed = Bed::new();
-    bed.set(&web(), &[near()]);
-    bed.kernel.take_log();
-    let sticky = Service {
-        affinity_seconds: Some(10_800),
-        ..web()
-    };
-    bed.set(&sticky, &[near()]);
-    let log = bed.kernel.take_log();
-    let commands: Vec<&String> = log.iter().filter(|line| line.starts_with("ipvs")).collect();
-    assert_eq!(commands.len(), 1, "{log:?}");
-    assert!(commands[0].contains("SetService"), "{log:?}");
 }
 
 #[test]

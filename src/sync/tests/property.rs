@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
+use crate::kernel::nft::Affinity;
 use crate::model::{External, TrafficPolicy};
 use crate::plan::Frontend;
 
@@ -19,6 +20,8 @@ enum Step {
         dual: bool,
         /// Its traffic policies are `Local`, and it has an address for clients from outside.
         local: bool,
+        /// Its clients come back to their endpoints.
+        sticky: bool,
         endpoints: u8,
     },
     /// It is gone.
@@ -40,9 +43,9 @@ enum Fault {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (0..4_usize, 80..82_u16, any::<bool>(), any::<bool>(), any::<u8>()).prop_map(
-            |(service, port, dual, local, endpoints)| {
-                Step::Set { service, port, dual, local, endpoints }
+        6 => (0..4_usize, 80..82_u16, any::<[bool; 3]>(), any::<u8>()).prop_map(
+            |(service, port, [dual, local, sticky], endpoints)| {
+                Step::Set { service, port, dual, local, sticky, endpoints }
             }
         ),
         2 => (0..4_usize).prop_map(|service| Step::Delete { service }),
@@ -59,9 +62,9 @@ fn step() -> impl Strategy<Value = Step> {
 fn calm_step() -> impl Strategy<Value = Step> {
     let bits = prop_oneof![Just(0), any::<u8>()];
     prop_oneof![
-        6 => (0..2_usize, 80..82_u16, any::<bool>(), bits).prop_map(
-            |(service, port, dual, endpoints)| {
-                Step::Set { service, port, dual, local: false, endpoints }
+        6 => (0..2_usize, 80..82_u16, any::<bool>(), any::<bool>(), bits).prop_map(
+            |(service, port, dual, sticky, endpoints)| {
+                Step::Set { service, port, dual, local: false, sticky, endpoints }
             }
         ),
         1 => (0..2_usize).prop_map(|service| Step::Delete { service }),
@@ -113,10 +116,10 @@ fn localized(object: Service, service: usize) -> Service {
 }
 
 /// What clients see of a kernel: where each frontend leads, and the addresses that are taken.
-fn shape(kernel: &Kernel) -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<String>) {
+fn shape(kernel: &Kernel) -> (BTreeMap<String, BTreeSet<String>>, Vec<String>) {
     let state = kernel.state();
     let mut routes = BTreeMap::new();
-    let mut others: BTreeSet<String> = state
+    let mut others: Vec<String> = state
         .addresses
         .iter()
         .map(|ip| format!("bound {ip}"))
@@ -124,7 +127,7 @@ fn shape(kernel: &Kernel) -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<Strin
     let range = MarkRange::default();
     for element in &state.elements {
         let Some(((protocol, frontend), mark)) = elements::route(element) else {
-            others.insert(element.to_string());
+            others.push(nameless(element));
             continue;
         };
         let key = ServiceKey::Mark {
@@ -148,7 +151,18 @@ fn shape(kernel: &Kernel) -> (BTreeMap<String, BTreeSet<String>>, BTreeSet<Strin
         }
         routes.insert(format!("{protocol} {frontend}"), reals);
     }
+    others.sort_unstable();
     (routes, others)
+}
+
+/// What an element says without the marks in it, which another history chooses otherwise.
+fn nameless(element: &Element) -> String {
+    match element {
+        Element::Affinity(Affinity::Lasting { seconds, .. }) => format!("affinity for {seconds} s"),
+        Element::Affinity(Affinity::Pin { ip, .. }) => format!("pin of {ip}"),
+        Element::Affinity(Affinity::Alive { .. }) => "living pin".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// The real servers behind each frontend, those included that only finish their connections.
@@ -237,12 +251,14 @@ fn run(steps: &[Step], connections: u32) -> (Kernel, Objects) {
                 port,
                 dual,
                 local,
+                sticky,
                 endpoints: bits,
             } => {
                 let mut object = object(*service, *port, *dual);
                 if *local {
                     object = localized(object, *service);
                 }
+                object.affinity_seconds = sticky.then_some(60);
                 let id = object.id.clone();
                 objects.insert(id.clone(), (object, endpoints(*bits)));
                 apply(&mut bed, &objects, &id);
