@@ -49,6 +49,7 @@ fn main() -> ExitCode {
             udp::flows_find_the_next_pod_of_their_node,
             udp::flows_find_another_target_port,
             invalid::a_pods_packets_out_of_the_window_end_no_connection,
+            invalid::told_to_be_liberal_they_end_no_masqueraded_connection_either,
             several::services_may_share_their_pods_and_one_may_go,
             several::one_port_number_serves_three_protocols_each_for_itself,
             several::ports_lead_where_their_slices_say,
