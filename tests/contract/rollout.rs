@@ -93,15 +93,16 @@ fn waiting(pod: &Pod) -> Endpoint {
     Endpoint::from(pod).not_ready()
 }
 
-/// Opens short connections, ten a second from each of these places, until it is done; the
+/// Opens short connections, thirty a second from all of these places, until it is done; the
 /// recording of each two seconds.
 fn under_load(
     load: &[(&Netns, SocketAddr)],
     rollout: impl FnOnce() -> Result<()>,
 ) -> Result<Vec<Recording>> {
     let done = AtomicBool::new(false);
+    let rate = 30.0 / f64::from(u32::try_from(load.len())?);
     let drive = |(from, to): (&Netns, SocketAddr)| -> Result<Vec<Recording>> {
-        let schedule = Schedule::through([(0.0, 0.0, 10.0), (2.0, 0.0, 10.0)]);
+        let schedule = Schedule::through([(0.0, 0.0, rate), (2.0, 0.0, rate)]);
         let mut windows = Vec::new();
         while !done.load(Ordering::Relaxed) {
             windows.push(from.drive(to, &schedule, |_, _| ())?);
