@@ -9,6 +9,7 @@ mod objects;
 mod restart;
 mod routing;
 mod stream;
+mod takeover;
 
 use std::process::ExitCode;
 
@@ -36,7 +37,8 @@ fn main() -> ExitCode {
             faults::on_a_node_without_ipv6_services_are_served_over_ipv4,
             faults::a_refused_endpoint_stops_no_other,
             faults::a_link_that_somebody_deletes_comes_back_with_the_next_service,
-            migrate::taking_over_from_kube_proxy_cuts_no_connection,
+            takeover::from_kube_proxy_no_connection_is_cut_and_nothing_of_it_is_left,
+            takeover::back_to_kube_proxy_no_connection_is_cut_either,
             migrate::a_udp_client_goes_on_with_another_pod_when_its_own_has_gone,
             migrate::load_balancers_are_told_where_the_pods_are,
             stream::ten_thousand_changes_leave_the_kernel_as_a_fresh_start_does,

@@ -1,95 +1,14 @@
-//! Coming from kube-proxy: what a cluster relied on goes on, and what kube-proxy left goes away.
+//! What a cluster relied on with kube-proxy goes on.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use lab::traffic::Protocol;
 use lab::world::objects::Port;
-use lab::world::{ECHO_PORT, Place, Topology, World};
-use spillway::kernel::ipvs::{Client, Command, Destination, Name, Service, ServiceKey};
-use spillway::kernel::link::Link;
-use spillway::kernel::sysctl;
+use lab::world::{ECHO_PORT, Place};
 
-use crate::bed::{Bed, until, until_served_by};
-
-/// kube-proxy's way to find a Service: by its address.
-fn by_address(at: SocketAddr) -> ServiceKey {
-    ServiceKey::Address {
-        protocol: spillway::model::Protocol::Tcp,
-        ip: at.ip(),
-        port: at.port(),
-    }
-}
-
-/// What kube-proxy's mode ipvs makes of a Service: an address on its link, sysctls, and a virtual
-/// server that it finds by address.
-fn as_kube_proxy(at: SocketAddr, pods: &[SocketAddr]) -> Result<()> {
-    Link::open()?.add(&[at.ip()])?;
-    let mut ipvs = Client::connect()?;
-    let kernel = sysctl::KernelVersion::running().context("a version")?;
-    let settings = sysctl::required(false, kernel);
-    if let Err(errors) = sysctl::apply(Path::new("/proc/sys"), &settings) {
-        anyhow::bail!("{errors:?}");
-    }
-    let key = by_address(at);
-    let mut commands = vec![Command::NewService(Service::new(key, Name::RR))];
-    for pod in pods {
-        let real = Destination::new(pod.ip(), pod.port(), 1);
-        commands.push(Command::NewDestination(key, real));
-    }
-    Ok(ipvs.submit(&commands)?)
-}
-
-pub fn taking_over_from_kube_proxy_cuts_no_connection() -> Result<()> {
-    const HELD: usize = 20;
-    const CLEANUP: [&str; 5] = ["cleanup", "--only", "kube-proxy", "--patience", "20"];
-    let world = World::start(&Topology::one_cluster(2))?;
-    let near = world.node("east-1")?.pod("echo")?;
-    let far = world.node("east-2")?.pod("echo")?;
-    let client = world.node("east-1")?.pod("client")?;
-    let cluster = world.cluster("east")?;
-    let web = cluster.service("web", [Port::tcp("tcp", 80).to(ECHO_PORT)]);
-    cluster.publish(&web, [&near, &far])?;
-    let node = world.node("east-1")?.netns();
-    node.enter(|| as_kube_proxy(web.v4(80), &[near.v4(), far.v4()]))??;
-    let mut held = client.hold(web.v4(80), HELD, 10)?;
-    ensure!(held.ping().answered() == HELD, "kube-proxy's own way");
-
-    let agent = world.agent("east-1")?;
-    agent.wait_ready()?;
-    let spread = held.ping();
-    ensure!(spread.answered() == HELD, "after the start: {spread}");
-    until_served_by(&client, web.v4(80), Protocol::Tcp, &[&near, &far])?;
-
-    let servers = || -> Result<Vec<ServiceKey>> {
-        let all = node.enter(|| -> Result<_> { Ok(Client::connect()?.services()?) })??;
-        Ok(all.iter().map(|entry| entry.service.key).collect())
-    };
-    ensure!(
-        servers()?.contains(&by_address(web.v4(80))),
-        "nobody has removed it yet"
-    );
-    let cleanup = std::thread::scope(|scope| -> Result<_> {
-        let cleanup = scope.spawn(|| world.spillway("east-1", &CLEANUP));
-        std::thread::sleep(Duration::from_secs(8));
-        let spread = held.ping();
-        ensure!(spread.answered() == HELD, "while they may end: {spread}");
-        cleanup.join().ok().context("the command has panicked")?
-    })?;
-    let said = String::from_utf8_lossy(&cleanup.stdout).into_owned()
-        + &String::from_utf8_lossy(&cleanup.stderr);
-    ensure!(cleanup.status.success(), "{said}");
-    ensure!(
-        said.contains("kube-proxy: removed 1 virtual servers"),
-        "{said}"
-    );
-    let left = servers()?;
-    ensure!(!left.contains(&by_address(web.v4(80))), "{left:?}");
-    until_served_by(&client, web.v4(80), Protocol::Tcp, &[&near, &far])
-}
+use crate::bed::{Bed, until};
 
 pub fn a_udp_client_goes_on_with_another_pod_when_its_own_has_gone() -> Result<()> {
     const FROM: u16 = 4_500;

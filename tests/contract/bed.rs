@@ -1,5 +1,5 @@
-//! A cluster of three nodes with a pod on each, an agent where the traffic comes in, and the
-//! addresses of a load balancer that sends to that node.
+//! A cluster of three nodes with a pod on each, an agent where the traffic comes in or on several
+//! nodes, and the addresses of a load balancer that sends to the first.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -34,18 +34,27 @@ pub struct Bed {
     pub pods: Vec<Pod>,
     /// A client on `east-1`.
     pub client: Pod,
-    /// The agent of `east-1`.
-    _agent: Agent,
+    _agents: Vec<Agent>,
     pub world: World,
 }
 
 impl Bed {
+    /// With an agent on `east-1`.
     pub fn start() -> Result<Self> {
-        Self::with(&Setup::default())
+        Self::build(&Setup::default(), &["east-1"])
     }
 
     /// With an agent of this setup.
     pub fn with(setup: &Setup) -> Result<Self> {
+        Self::build(setup, &["east-1"])
+    }
+
+    /// With agents on these nodes.
+    pub fn with_agents(nodes: &[&str]) -> Result<Self> {
+        Self::build(&Setup::default(), nodes)
+    }
+
+    fn build(setup: &Setup, nodes: &[&str]) -> Result<Self> {
         let world = World::start(&Topology::one_cluster(3))?;
         let pods = ["east-1", "east-2", "east-3"]
             .iter()
@@ -55,12 +64,15 @@ impl Bed {
         for address in BALANCER.into_iter().chain(EXTERNAL) {
             world.announce(address, "east-1")?;
         }
-        let agent = world.agent_with("east-1", setup)?;
-        agent.wait_ready()?;
+        let agents: Vec<Agent> = nodes
+            .iter()
+            .map(|node| world.agent_with(node, setup))
+            .collect::<Result<_>>()?;
+        agents.iter().try_for_each(Agent::wait_ready)?;
         Ok(Self {
             pods,
             client,
-            _agent: agent,
+            _agents: agents,
             world,
         })
     }
@@ -76,7 +88,12 @@ impl Bed {
     /// The dual-stack Service `web` with a node port, load balancer's and external addresses; not
     /// published yet.
     pub fn web(&self) -> Result<Service> {
-        let port = Port::tcp("http", 80).to(ECHO_PORT).node_port(NODE_PORT);
+        self.web_at(Port::tcp("http", 80))
+    }
+
+    /// The same with a port of any protocol and number.
+    pub fn web_at(&self, port: Port) -> Result<Service> {
+        let port = port.to(ECHO_PORT).node_port(NODE_PORT);
         let web = self.cluster()?.service("web", [port]).dual_stack();
         let web = BALANCER.into_iter().fold(web, Service::load_balancer);
         Ok(web.spec("externalIPs", serde_json::json!(EXTERNAL)))
@@ -99,23 +116,43 @@ pub fn until(what: &str, so: impl FnMut() -> Result<bool>) -> Result<()> {
 
 /// Asks until all of these pods answer, and no others.
 pub fn served_by(client: &impl Place, to: SocketAddr, pods: &[&Pod]) -> Result<()> {
+    served_over(Protocol::Tcp, client, to, pods)
+}
+
+/// As [`served_by`], over any protocol.
+pub fn served_over(
+    protocol: Protocol,
+    client: &impl Place,
+    to: SocketAddr,
+    pods: &[&Pod],
+) -> Result<()> {
     let mut last = Spread::default();
     let served = until("these pods, all of them and no others, answer", || {
-        last = client.spread(to, Protocol::Tcp, MANY, 10)?;
+        last = client.spread(to, protocol, MANY, 10)?;
         let all = pods.iter().all(|pod| last.of(&pod.name) > 0);
         Ok(all && last.answers.len() == pods.len() && last.failed() == 0)
     });
-    served.with_context(|| format!("{to} was last answered like this: {last}"))
+    served.with_context(|| format!("{to}/{protocol} was last answered like this: {last}"))
 }
 
 /// Asks until connections fail like this.
 pub fn fails(client: &impl Place, to: SocketAddr, wanted: &Failure) -> Result<()> {
+    fails_over(Protocol::Tcp, client, to, wanted)
+}
+
+/// As [`fails`], over any protocol.
+pub fn fails_over(
+    protocol: Protocol,
+    client: &impl Place,
+    to: SocketAddr,
+    wanted: &Failure,
+) -> Result<()> {
     let mut last = None;
     let failed = until(&format!("{wanted}"), || {
-        last = client.connect(to, Protocol::Tcp, SILENCE).err();
+        last = client.connect(to, protocol, SILENCE).err();
         Ok(last.as_ref() == Some(wanted))
     });
-    failed.with_context(|| format!("{to} was last answered like this: {last:?}"))
+    failed.with_context(|| format!("{to}/{protocol} was last answered like this: {last:?}"))
 }
 
 /// Asks until nobody answers, in whichever way.

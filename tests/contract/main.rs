@@ -6,10 +6,16 @@ mod addresses;
 mod affinity;
 mod balancer;
 mod bed;
+mod distribution;
 mod external;
 mod internal;
+mod invalid;
 mod lifecycle;
+mod nodes;
 mod pods;
+mod rollout;
+mod several;
+mod udp;
 
 use std::process::ExitCode;
 
@@ -41,6 +47,22 @@ fn main() -> ExitCode {
             balancer::source_ranges_hold_for_the_load_balancer_alone,
             balancer::an_external_ip_that_is_a_nodes_own_leaves_the_node_reachable,
             balancer::a_load_balancer_that_is_a_proxy_is_not_short_cut,
+            nodes::node_ports_and_health_checks_follow_the_external_policy,
+            rollout::under_policy_cluster_every_client_is_answered,
+            rollout::under_policy_local_clients_are_answered_until_the_load_balancer_has_turned,
+            udp::every_frontend_takes_datagrams_small_and_large,
+            udp::traffic_policies_hold_for_datagrams,
+            udp::flows_find_the_first_pod_and_the_one_after_it,
+            udp::flows_find_the_next_pod_of_their_node,
+            udp::flows_find_another_target_port,
+            invalid::a_pods_packets_out_of_the_window_end_no_connection,
+            invalid::told_to_be_liberal_they_end_no_masqueraded_connection_either,
+            several::services_may_share_their_pods_and_one_may_go,
+            several::one_port_number_serves_three_protocols_each_for_itself,
+            several::ports_lead_where_their_slices_say,
+            several::pods_on_the_hosts_network_serve_and_are_of_their_node,
+            distribution::a_zone_keeps_its_traffic_and_one_without_pods_sends_it_everywhere,
+            distribution::a_node_keeps_its_traffic_while_it_has_a_pod,
         ],
     )
 }

@@ -19,11 +19,13 @@ use crate::machine::job::{Notice, Program, Task};
 use crate::machine::packages::install_missing;
 
 /// What tests compare the kernel's state with, and what people look around with.
-const TOOLS: [(&str, &str); 5] = [
+const TOOLS: [(&str, &str); 7] = [
     ("ip", "iproute2"),
     ("ipvsadm", "ipvsadm"),
     ("nft", "nftables"),
     ("conntrack", "conntrack"),
+    ("iptables", "iptables"),
+    ("ipset", "ipset"),
     ("curl", "curl"),
 ];
 

@@ -21,7 +21,10 @@ use super::socket::sctp_connect;
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Longer than any answer.
-const DATAGRAM_BYTES: usize = 512;
+const DATAGRAM_BYTES: usize = 4096;
+
+/// The shortest question.
+const QUESTION: &[u8] = b"\n";
 
 /// An open connection, or a UDP flow, that its server has answered.
 #[derive(Debug)]
@@ -133,7 +136,7 @@ pub(super) async fn connect(
             (Line::stream(stream, patience)?, answer, local)
         }
         Protocol::Udp => {
-            let (socket, answer) = ask_from(to, None, patience).await?;
+            let (socket, answer) = ask_from(to, None, QUESTION, patience).await?;
             let local = socket.local_addr()?;
             (Line::datagrams(socket, patience)?, answer, local)
         }
@@ -176,12 +179,23 @@ pub async fn ask_udp(
     from_port: Option<u16>,
     patience: Duration,
 ) -> Result<Answer, Failure> {
-    Ok(ask_from(to, from_port, patience).await?.1)
+    Ok(ask_from(to, from_port, QUESTION, patience).await?.1)
+}
+
+/// As [`ask_udp`], with a datagram of so many bytes and an answer that is as long.
+pub async fn ask_udp_at_length(
+    to: SocketAddr,
+    bytes: usize,
+    patience: Duration,
+) -> Result<Answer, Failure> {
+    let question = QUESTION.repeat(bytes);
+    Ok(ask_from(to, None, &question, patience).await?.1)
 }
 
 async fn ask_from(
     to: SocketAddr,
     from_port: Option<u16>,
+    question: &[u8],
     patience: Duration,
 ) -> Result<(UdpSocket, Answer), Failure> {
     let any: IpAddr = match to {
@@ -191,11 +205,14 @@ async fn ask_from(
     let socket = UdpSocket::bind((any, from_port.unwrap_or(0))).await?;
     // Connected, so that an ICMP error comes back as one.
     socket.connect(to).await?;
-    socket.send(b"\n").await?;
+    socket.send(question).await?;
     let mut datagram = [0; DATAGRAM_BYTES];
     let length = timeout(patience, socket.recv(&mut datagram))
         .await
         .map_err(|_| Failure::TimedOut)??;
+    if length < question.len() {
+        return Err(Failure::Other(format!("an answer of {length} bytes")));
+    }
     let answer = String::from_utf8_lossy(&datagram[..length]).parse()?;
     Ok((socket, answer))
 }

@@ -151,11 +151,10 @@ async fn answer_datagrams(
     let answering = async {
         loop {
             // An answer that nobody took (ICMP) shows as an error here; it ends nothing.
-            if let Ok((_, client)) = socket.0.recv_from(&mut datagram).await {
-                let _ = socket
-                    .0
-                    .send_to(line(&name, client).as_bytes(), client)
-                    .await;
+            if let Ok((length, client)) = socket.0.recv_from(&mut datagram).await {
+                let mut answer = line(&name, client).into_bytes();
+                answer.resize(answer.len().max(length), b'\n');
+                let _ = socket.0.send_to(&answer, client).await;
             }
         }
     };

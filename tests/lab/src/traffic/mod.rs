@@ -2,7 +2,8 @@
 //! ask them, one by one or by the thousand.
 //!
 //! The line `pod east-1/echo-1 from 10.1.1.5:43210` is the whole protocol. Over TCP and SCTP it
-//! comes on connect, and again for every line sent; over UDP for every datagram.
+//! comes on connect, and again for every line sent; over UDP for every datagram, filled up with line
+//! ends if the question was longer.
 
 pub mod answer;
 pub mod client;

@@ -15,6 +15,7 @@
 
 mod agent;
 mod cluster;
+mod http;
 mod net;
 mod netns;
 mod node;

@@ -1,10 +1,12 @@
 //! Where traffic comes from: a node, a pod, a cluster's gateway or the outside client.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
 
+use super::http;
 use super::netns::Netns;
 use crate::traffic::client::{self, PATIENCE};
 use crate::traffic::load::{Recording, Schedule, drive};
@@ -46,6 +48,17 @@ pub trait Place {
     ) -> Result<Answer, Failure> {
         self.netns()
             .enter(|| client::runtime()?.block_on(client::ask_udp(to, from_port, patience)))?
+    }
+
+    /// Sends a datagram of so many bytes and waits for an answer that is as long.
+    fn ask_udp_at_length(&self, to: SocketAddr, bytes: usize) -> Result<Answer, Failure> {
+        let ask = client::ask_udp_at_length(to, bytes, PATIENCE);
+        self.netns().enter(|| client::runtime()?.block_on(ask))?
+    }
+
+    /// Gets a path from an HTTP server: the status code and the body.
+    fn http_get(&self, to: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+        http::get(self.netns(), to, path)
     }
 
     /// Asks `count` times, at most `concurrency` at a time; every client is closed once answered.

@@ -2,7 +2,6 @@
 
 mod container;
 mod fellows;
-mod http;
 mod log;
 mod manifest;
 mod podspec;
@@ -22,6 +21,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use self::log::Log;
+use super::http;
 use super::netns::Netns;
 
 pub use setup::Setup;

@@ -18,7 +18,8 @@ pub struct Endpoint {
     ready: bool,
     serving: bool,
     terminating: bool,
-    hint: Option<String>,
+    zone_hint: Option<String>,
+    node_hint: Option<String>,
 }
 
 impl Endpoint {
@@ -31,7 +32,8 @@ impl Endpoint {
             ready: true,
             serving: true,
             terminating: false,
-            hint: None,
+            zone_hint: None,
+            node_hint: None,
         }
     }
 
@@ -71,8 +73,19 @@ impl Endpoint {
     #[must_use]
     pub fn hint(self, zone: &str) -> Self {
         Self {
-            hint: Some(zone.to_owned()),
+            zone_hint: Some(zone.to_owned()),
             ..self
+        }
+    }
+
+    /// The endpoint is meant for clients of its own node and, where they have none, of its own zone
+    /// (what `trafficDistribution: PreferSameNode` makes).
+    #[must_use]
+    pub fn hint_node(self) -> Self {
+        let node = self.node.clone();
+        Self {
+            node_hint: Some(node.name.clone()),
+            ..self.hint(&node.zone)
         }
     }
 
@@ -89,8 +102,11 @@ impl Endpoint {
             "zone": self.node.zone,
             "targetRef": {"kind": "Pod", "namespace": namespace, "name": self.pod},
         });
-        if let Some(zone) = &self.hint {
-            endpoint["hints"] = json!({"forZones": [{"name": zone}]});
+        if let Some(zone) = &self.zone_hint {
+            endpoint["hints"]["forZones"] = json!([{"name": zone}]);
+        }
+        if let Some(node) = &self.node_hint {
+            endpoint["hints"]["forNodes"] = json!([{"name": node}]);
         }
         endpoint
     }

@@ -4,9 +4,9 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::world::netns::Netns;
+use super::netns::Netns;
 
-/// An agent answers its own endpoints from memory, at once; this allows for emulation.
+/// Whoever is asked here answers from memory, at once; this allows for emulation.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Gets a path from a server, in a namespace: the status code and the body.
