@@ -33,6 +33,7 @@ mod dump;
 mod element;
 mod error;
 mod expression;
+mod firewall;
 mod key;
 mod masquerade;
 mod pods;
@@ -46,6 +47,7 @@ use ipnet::IpNet;
 
 pub use self::element::Element;
 pub use self::error::{Action, Error};
+pub use self::firewall::{Closed, closed};
 pub use self::pods::Pods;
 pub use self::rule::Links;
 pub use self::table::{Prepared, Table};
