@@ -11,6 +11,7 @@
 
 mod bulletin;
 mod core;
+mod firewall;
 mod ground;
 mod inbox;
 mod pace;
@@ -179,6 +180,7 @@ async fn serve_and_watch(
         "",
         "the service proxy has started",
     );
+    firewall::look(settings, served);
     let found = metrics.clone();
     let problem_teller = teller.clone();
     let watches = watch::run(

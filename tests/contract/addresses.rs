@@ -2,11 +2,13 @@
 //! nothing is allocated at.
 
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::traffic::{Failure, Protocol};
-use lab::world::Place;
+use lab::world::objects::Port;
+use lab::world::{ECHO_PORT, Place, Topology, World};
 use serde_json::json;
 
 use crate::bed::{Bed, NODE_PORT, fails, saying, served_by, until};
@@ -64,7 +66,7 @@ pub fn what_is_for_an_address_that_no_service_has_is_dropped() -> Result<()> {
     let pod = &bed.pods[1];
     let web = bed
         .cluster()?
-        .service("web", [lab::world::objects::Port::tcp("http", 80).to(8080)]);
+        .service("web", [Port::tcp("http", 80).to(ECHO_PORT)]);
     let web = web.dual_stack();
     bed.cluster()?.publish(&web, [pod])?;
     let nobodys = bed.cluster()?.spec().services.host(200).both();
@@ -101,4 +103,51 @@ pub fn what_is_for_an_address_that_no_service_has_is_dropped() -> Result<()> {
         fails(&bed.client, (ip, 80).into(), &Failure::Unreachable)?;
     }
     Ok(())
+}
+
+/// What a firewall drops before IPVS sees it, nobody can serve: so the agent says which chain does, and
+/// the rule of `docs/migrate.md` lets node ports through.
+pub fn a_firewall_that_drops_by_default_is_named() -> Result<()> {
+    let world = World::start(&Topology::one_cluster(3))?;
+    let node = world.node("east-1")?;
+    let nft = |line: &str| -> Result<()> {
+        let ran = node
+            .netns()
+            .enter(|| Command::new("nft").arg(line).output())??;
+        ensure!(ran.status.success(), "{line}: {ran:?}");
+        Ok(())
+    };
+    nft("add table inet filter")?;
+    nft("add chain inet filter late { type filter hook input priority 120; policy drop; }")?;
+    nft("add rule inet filter late accept")?;
+    nft("add chain inet filter input { type filter hook input priority 0; policy drop; }")?;
+    nft("add rule inet filter input ct state established,related accept")?;
+    nft("add rule inet filter input iif lo accept")?;
+    nft("add rule inet filter input meta l4proto ipv6-icmp accept")?;
+    let pod = node.pod("echo")?;
+    let agent = world.agent("east-1")?;
+    agent.wait_ready()?;
+    agent.wait_log("chain input of table inet filter drops by default")?;
+    let metrics = agent.metrics()?;
+    ensure!(
+        metrics.get("spillway_closed_input_chains") == Some(&1.0),
+        "{metrics:?}"
+    );
+    let cluster = world.cluster("east")?;
+    until("there is an Event of the Node", || {
+        let events = cluster.api().list("events.events.k8s.io");
+        let reason = |event: &serde_json::Value| event["reason"] == "FirewallDropsByDefault";
+        Ok(events
+            .iter()
+            .any(|event| reason(event) && event["regarding"]["name"] == "east-1"))
+    })?;
+    let port = Port::tcp("http", 80).to(ECHO_PORT).node_port(NODE_PORT);
+    let web = cluster.service("web", [port]).dual_stack();
+    let web = web.spec("type", "NodePort".into());
+    cluster.publish(&web, [&pod])?;
+    let outside = world.outside();
+    fails(outside, node.v4(NODE_PORT), &Failure::TimedOut)?;
+    nft("add rule inet filter input tcp dport 30000-32767 accept")?;
+    served_by(outside, node.v4(NODE_PORT), &[&pod])?;
+    served_by(outside, node.v6(NODE_PORT), &[&pod])
 }

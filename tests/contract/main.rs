@@ -34,6 +34,7 @@ fn main() -> ExitCode {
             lifecycle::the_start_of_the_agent_is_an_event_of_its_node,
             addresses::node_ports_are_served_at_the_addresses_that_are_meant,
             addresses::what_is_for_an_address_that_no_service_has_is_dropped,
+            addresses::a_firewall_that_drops_by_default_is_named,
             pods::pods_are_told_by_the_networks_of_all_pods,
             pods::pods_are_told_by_the_networks_of_the_node,
             pods::pods_are_told_by_the_link_that_they_are_at,

@@ -15,7 +15,7 @@ use crate::kernel::netfilter::{self, HEADER};
 use crate::kernel::socket::Socket;
 
 /// How often to start again when the ruleset changed while it was read.
-const ATTEMPTS: usize = 16;
+pub const ATTEMPTS: usize = 16;
 
 /// The names of the table's chains; none if there is no table.
 pub fn chains(socket: &mut Socket) -> io::Result<Vec<String>> {
@@ -76,6 +76,6 @@ fn dump<T>(
 }
 
 /// A string that ends with a zero.
-fn text(value: &[u8]) -> Option<&str> {
+pub fn text(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value.strip_suffix(&[0])?).ok()
 }

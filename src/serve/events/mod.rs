@@ -99,6 +99,8 @@ pub enum Reason {
     FailedToStartProxierHealthcheck,
     /// Nobody answers at the address of `/metrics`.
     FailedToStartMetricServer,
+    /// A firewall of the node drops by default what has not come to IPVS yet.
+    FirewallDropsByDefault,
     /// The agent of a node has started.
     Starting,
 }
@@ -110,6 +112,7 @@ impl Reason {
             Self::Spilling | Self::SpillEnded | Self::Starting => false,
             Self::BadAnnotation
             | Self::Saturated
+            | Self::FirewallDropsByDefault
             | Self::FailedToStartServiceHealthcheck
             | Self::FailedToStartProxierHealthcheck
             | Self::FailedToStartMetricServer => true,
@@ -119,7 +122,7 @@ impl Reason {
     /// What was done, in Kubernetes' sense of an Event's `action`.
     fn action(self) -> &'static str {
         match self {
-            Self::BadAnnotation => "Configure",
+            Self::BadAnnotation | Self::FirewallDropsByDefault => "Configure",
             Self::Spilling | Self::Saturated | Self::SpillEnded => "Route",
             Self::FailedToStartServiceHealthcheck => "Listen",
             // kube-proxy's words.

@@ -145,6 +145,7 @@ impl Pace {
             Reason::Spilling | Reason::Saturated => SHORTEST,
             Reason::BadAnnotation
             | Reason::SpillEnded
+            | Reason::FirewallDropsByDefault
             | Reason::Starting
             | Reason::FailedToStartServiceHealthcheck
             | Reason::FailedToStartProxierHealthcheck

@@ -18,6 +18,7 @@ pub struct Own {
     services: Gauge,
     endpoints: Gauge,
     failing: Gauge,
+    closed_chains: Gauge,
     events_written: Counter,
     events_lost: Counter,
 }
@@ -59,6 +60,11 @@ impl Own {
                 "failing_objects",
                 "Services, and things that they share, that the kernel refused and that are tried again",
             ),
+            closed_chains: add(
+                registry,
+                "closed_input_chains",
+                "Chains of firewalls that drop by default, before IPVS, what they do not accept; seen at the start",
+            ),
             events_written: add(
                 registry,
                 "events_written",
@@ -83,6 +89,12 @@ impl Metrics {
     pub fn unknown_field(&self, kind: &'static str) {
         let counter = self.own.unknown_fields.get_or_create(&ByKind { kind });
         counter.inc();
+    }
+
+    /// So many chains of firewalls drop by default what has not come to IPVS yet.
+    pub fn closed_chains(&self, chains: usize) {
+        let chains = i64::try_from(chains).unwrap_or(i64::MAX);
+        self.own.closed_chains.set(chains);
     }
 
     /// So many objects failed and wait to be tried again.
