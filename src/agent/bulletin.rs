@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::capacity::{Controller, Key, RankState, Standing, StandingRank};
+use crate::capacity::{Controller, Key, RankState, Standing, StandingLevel, StandingRank};
 use crate::model::EndpointSet;
 use crate::serve::events::{Happening, Reason, Subject, Teller};
 use crate::serve::{LevelCount, Metrics};
@@ -39,8 +39,8 @@ impl Bulletin {
             let Some(standing) = controller.standing(key) else {
                 continue;
             };
-            for rank in &standing.ranks {
-                add(&mut counts, count(key, rank));
+            for level in standing.ranks.iter().flat_map(|rank| &rank.levels) {
+                add(&mut counts, count(key, level));
             }
             if let Some((reason, note)) = self.news(key, &standing) {
                 teller.tell(Happening {
@@ -83,11 +83,13 @@ fn reason(standing: &Standing) -> Option<Reason> {
     }
 }
 
+/// The levels of a rank.
 fn title(rank: &StandingRank) -> String {
-    match &rank.cluster {
-        Some(cluster) => format!("{} {cluster}", rank.level),
-        None => rank.level.to_string(),
-    }
+    let levels = rank.levels.iter().map(|one| match &one.cluster {
+        Some(cluster) => format!("{} {cluster}", one.level),
+        None => one.level.to_string(),
+    });
+    levels.collect::<Vec<_>>().join(" and ")
 }
 
 /// Where a thing happens, within a Service.
@@ -101,18 +103,18 @@ fn place(key: &Key) -> String {
     format!("{}/{}{set} over {}", port.port, port.protocol, key.family)
 }
 
-fn count(key: &Key, rank: &StandingRank) -> LevelCount {
+fn count(key: &Key, level: &StandingLevel) -> LevelCount {
     LevelCount {
         port: key.id.port.clone(),
         family: key.family,
-        level: rank.level,
-        cluster: rank.cluster.clone(),
-        endpoints: rank.endpoints.len() as u64,
-        budget: rank.budget.map(u64::from),
-        active: u64::from(rank.load),
-        new_connections: rank.connections,
-        spilled: rank.spilled,
-        saturated_seconds: rank.saturated.as_secs_f64(),
+        level: level.level,
+        cluster: level.cluster.clone(),
+        endpoints: level.endpoints as u64,
+        budget: level.budget.map(u64::from),
+        active: u64::from(level.load),
+        new_connections: level.connections,
+        spilled: level.spilled,
+        saturated_seconds: level.saturated.as_secs_f64(),
     }
 }
 
@@ -144,20 +146,29 @@ mod tests {
     use super::*;
     use crate::model::{EndpointSet, Family, Level, Protocol, ServiceId, ServicePortId, SetId};
 
+    fn standing_level(level: Level) -> StandingLevel {
+        StandingLevel {
+            level,
+            cluster: None,
+            endpoints: 1,
+            budget: Some(25),
+            load: 25,
+            connections: 0,
+            spilled: 0,
+            saturated: std::time::Duration::ZERO,
+        }
+    }
+
     fn rank(level: Level, state: RankState) -> StandingRank {
         StandingRank {
             rank: 0,
-            level,
-            cluster: None,
+            levels: vec![standing_level(level)],
             endpoints: Vec::new(),
             state,
             reason: "as it is".to_owned(),
             primary: true,
             budget: Some(25),
             load: 25,
-            connections: 0,
-            spilled: 0,
-            saturated: std::time::Duration::ZERO,
             per_second: 0.0,
             share: 0.0,
         }
@@ -189,7 +200,7 @@ mod tests {
             (&own, Level::Own),
             (&own, Level::Node),
         ] {
-            add(&mut counts, count(key, &rank(level, RankState::Serving)));
+            add(&mut counts, count(key, &standing_level(level)));
         }
         let active: Vec<_> = counts.iter().map(|one| (one.level, one.active)).collect();
         assert_eq!(
@@ -200,6 +211,17 @@ mod tests {
         assert_eq!(counts[0].budget, Some(25), "which they share");
         assert_eq!(place(&own), "http/TCP from 10.1.1.5 over IPv4");
         assert_eq!(place(&local), "http/TCP local over IPv4");
+    }
+
+    #[test]
+    fn levels_that_fill_together_are_named_together() {
+        let mut together = rank(Level::Node, RankState::Serving);
+        together.levels.push(standing_level(Level::Zone));
+        together.levels.push(StandingLevel {
+            cluster: Some("west".into()),
+            ..standing_level(Level::Remote)
+        });
+        assert_eq!(title(&together), "node and zone and remote west");
     }
 
     #[test]

@@ -38,7 +38,9 @@ use std::num::NonZeroU16;
 pub use controller::Controller;
 pub use count::{Adjustment, Budgets, Count, Demand};
 pub use pace::Pace;
-pub use standing::{EndpointState, RankState, Standing, StandingEndpoint, StandingRank};
+pub use standing::{
+    EndpointState, RankState, Standing, StandingEndpoint, StandingLevel, StandingRank,
+};
 pub use waterfill::{Coarse, Hosts, Place, Pod, Report, Summary, water_fill};
 
 use crate::model::{Family, ServiceId, SetId};

@@ -3,10 +3,12 @@
 use super::endpoint::{Endpoint, Moment};
 use super::gate::Gate;
 use super::number::{nearest, up};
-use super::rank::Rank;
+use super::rank::{Part, Rank};
 use super::server::Server;
 use super::sum::Sum;
-use super::{Count, EndpointState, Pace, RankState, Standing, StandingEndpoint, StandingRank};
+use super::{
+    Count, EndpointState, Pace, RankState, Standing, StandingEndpoint, StandingLevel, StandingRank,
+};
 
 impl Server {
     /// How it stood at its last tick.
@@ -43,19 +45,35 @@ impl Server {
         let used_here: f64 = members().map(|one| one.recent.used).sum();
         StandingRank {
             rank: u8::try_from(place).unwrap_or(u8::MAX),
-            level: rank.level,
-            cluster: rank.cluster.clone(),
+            levels: rank
+                .parts
+                .iter()
+                .map(|part| self.level(place, part, at))
+                .collect(),
             endpoints,
             state,
             reason: self.reason(place, state, primary, &sum, at.pace.leave),
             primary,
             budget: sum.budget.map(nearest),
             load: nearest(sum.load),
-            connections: rank.total.connections,
-            spilled: rank.total.spilled,
-            saturated: rank.total.saturated,
             per_second: sum.per_second,
             share: part(used_here, used),
+        }
+    }
+
+    fn level(&self, place: usize, part: &Part, at: Moment<'_>) -> StandingLevel {
+        let members = self.endpoints.iter();
+        let members = members.filter(|one| one.place == place && part.has(one));
+        let sum = Sum::of(members, at);
+        StandingLevel {
+            level: part.level,
+            cluster: part.cluster.clone(),
+            endpoints: sum.count,
+            budget: sum.budget.map(nearest),
+            load: nearest(sum.load),
+            connections: part.total.connections,
+            spilled: part.total.spilled,
+            saturated: part.total.saturated,
         }
     }
 

@@ -287,28 +287,22 @@ impl Server {
         let mut closed_before = false;
         for place in 0..self.ranks.len() {
             let sum = Sum::of(self.endpoints.iter().filter(|one| one.place == place), at);
-            let spilled = if closed_before || (self.is_strict() && place > 0) {
-                sum.new
-            } else {
-                0
-            };
-            self.spilled += spilled;
-            if let Some(rank) = self.ranks.get_mut(place) {
-                if sum.load > 0.0 || sum.new > 0 {
-                    rank.busy = Some(at.now);
-                }
-                rank.total.connections += sum.new;
-                rank.total.spilled += spilled;
-            }
+            let spilled = closed_before || (self.is_strict() && place > 0);
+            self.spilled += if spilled { sum.new } else { 0 };
             closed_before |= sum.closed > 0;
-            if let (Some(budget), Some(rank)) = (sum.budget, self.ranks.get_mut(place)) {
+            let Some(rank) = self.ranks.get_mut(place) else {
+                continue;
+            };
+            if sum.load > 0.0 || sum.new > 0 {
+                rank.busy = Some(at.now);
+            }
+            if let Some(budget) = sum.budget {
                 let closed = place != last && sum.closed == sum.count;
                 rank.saturation
                     .see(sum.load, budget, closed, at.pace, at.now);
-                if rank.saturation.is_saturated() {
-                    rank.total.saturated += elapsed;
-                }
             }
+            let members = self.endpoints.iter().filter(|one| one.place == place);
+            rank.count(members, spilled, elapsed);
         }
         if self.is_spilling() {
             self.saturated += elapsed;

@@ -33,10 +33,8 @@ pub struct Standing {
 pub struct StandingRank {
     /// Its place in the order in which ranks are filled, 0 first.
     pub rank: u8,
-    /// The level of its endpoints.
-    pub level: Level,
-    /// The cluster of its endpoints, if that is another one.
-    pub cluster: Option<Arc<str>>,
+    /// The levels of its endpoints, nearest first.
+    pub levels: Vec<StandingLevel>,
     /// Its endpoints, in the order of their addresses.
     pub endpoints: Vec<StandingEndpoint>,
     /// What it does.
@@ -49,16 +47,31 @@ pub struct StandingRank {
     pub budget: Option<u32>,
     /// Connections at a time that it has.
     pub load: u32,
-    /// New connections since the agent knows the virtual server.
-    pub connections: u64,
-    /// Those of them that came past a nearer rank.
-    pub spilled: u64,
-    /// For how long it has been saturated, all times together.
-    pub saturated: Duration,
     /// New connections per second.
     pub per_second: f64,
     /// Its part of the new connections of the last seconds, 0 to 1.
     pub share: f64,
+}
+
+/// How the endpoints of a rank stood that are of one level and cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StandingLevel {
+    /// The level.
+    pub level: Level,
+    /// The cluster, if it is another one.
+    pub cluster: Option<Arc<str>>,
+    /// How many endpoints there are.
+    pub endpoints: usize,
+    /// Connections at a time that they may have from this node. None: any number.
+    pub budget: Option<u32>,
+    /// Connections at a time that they have.
+    pub load: u32,
+    /// New connections since the agent knows the virtual server.
+    pub connections: u64,
+    /// Those of them that came past a nearer rank.
+    pub spilled: u64,
+    /// For how long their rank has been saturated, all times together.
+    pub saturated: Duration,
 }
 
 /// What a rank does.

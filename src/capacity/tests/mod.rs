@@ -2,6 +2,7 @@
 
 mod budgets;
 mod callback;
+mod counted;
 mod kernel;
 mod newcomers;
 mod property;
