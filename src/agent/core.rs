@@ -300,7 +300,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
                     plan(service, &slices, &self.here)
                 });
                 if let Some(reporter) = &mut self.reporter {
-                    reporter.planned(id, &plan, &slices);
+                    reporter.planned(id, &plan, &slices, &self.here);
                 }
                 self.pacer.arrange(id, &mut plan, &mut self.syncer, now);
                 plans.push((id.clone(), plan));

@@ -1,7 +1,8 @@
 //! The core's end of the exchange of reports: gives out this node's demand, and turns the others'
 //! into budgets. Never waits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -11,8 +12,8 @@ use tokio::sync::watch;
 
 use super::pace::Pacer;
 use crate::capacity::{Key, Pod, Report};
-use crate::model::{Capacity, EndpointSet, EndpointSlice, ServiceId};
-use crate::plan::{RealServer, ServicePlan};
+use crate::model::{Capacity, Endpoint, EndpointSet, EndpointSlice, ServiceId};
+use crate::plan::{Here, RealServer, ServicePlan, abroad};
 use crate::reports::{Asked, Local, News, Peers};
 use crate::snapshot::Snapshot;
 
@@ -76,23 +77,39 @@ impl Reporter {
     }
 
     /// Remembers the pods of a Service that have a capacity.
-    pub fn planned(&mut self, id: &ServiceId, plan: &ServicePlan, slices: &[&EndpointSlice]) {
+    pub fn planned(
+        &mut self,
+        id: &ServiceId,
+        plan: &ServicePlan,
+        slices: &[&EndpointSlice],
+        here: &Here,
+    ) {
         let before: Vec<Key> = Key::of_service(&self.pods, id).cloned().collect();
         for key in before {
             self.pods.remove(&key);
         }
         // Every endpoint is in the set of all; others see the same.
         let all = plan.iter().filter(|(id, _)| id.set == EndpointSet::All);
-        for (id, ports) in all {
-            for server in ports.servers.iter().filter(|server| server.has_capacity()) {
-                let key = Key {
-                    id: id.clone(),
-                    family: server.family,
-                };
-                let pods = server.reals.iter();
-                let pods = pods.filter_map(|real| pod(real, slices)).collect();
-                self.pods.insert(key, pods);
-            }
+        let mut limited = all
+            .flat_map(|(id, ports)| ports.servers.iter().map(move |server| (id, server)))
+            .filter(|(_, server)| server.has_capacity())
+            .peekable();
+        if limited.peek().is_none() {
+            return;
+        }
+        let near = slices.iter().filter(|slice| abroad(slice, here).is_none());
+        let endpoints: HashMap<IpAddr, &Endpoint> = near
+            .flat_map(|slice| &slice.endpoints)
+            .map(|endpoint| (endpoint.ip, endpoint))
+            .collect();
+        for (id, server) in limited {
+            let key = Key {
+                id: id.clone(),
+                family: server.family,
+            };
+            let pods = server.reals.iter();
+            let pods = pods.filter_map(|real| pod(real, endpoints.get(&real.ip).copied()));
+            self.pods.insert(key, pods.collect());
         }
     }
 
@@ -161,18 +178,13 @@ fn wants(pacer: &Pacer, key: &Key) -> f64 {
 }
 
 /// A pod of this cluster with a capacity that all nodes know. What is learned is a node's own.
-fn pod(real: &RealServer, slices: &[&EndpointSlice]) -> Option<Pod> {
+fn pod(real: &RealServer, endpoint: Option<&Endpoint>) -> Option<Pod> {
     let Capacity::Connections(capacity) = real.capacity else {
         return None;
     };
     if real.cluster.is_some() {
         return None;
     }
-    let mut endpoints = slices
-        .iter()
-        .filter(|slice| slice.cluster.is_none())
-        .flat_map(|slice| &slice.endpoints);
-    let endpoint = endpoints.find(|endpoint| endpoint.ip == real.ip);
     Some(Pod {
         ip: real.ip,
         port: real.port,
@@ -180,4 +192,55 @@ fn pod(real: &RealServer, slices: &[&EndpointSlice]) -> Option<Pod> {
         zone: endpoint.and_then(|endpoint| endpoint.zone.clone()),
         capacity,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::model::example::{endpoint, service, slice};
+    use crate::model::{Mode, Said};
+    use crate::plan::plan;
+
+    #[test]
+    fn pods_of_this_cluster_are_known_by_their_nodes_whoever_wrote_the_slice() {
+        let here = Here {
+            node: "a1".into(),
+            cluster: "east".into(),
+            ..Here::default()
+        };
+        let mut web = service("web", &["10.96.0.10"]);
+        web.tuning.routing = Said::Valid(Mode::Spill);
+        web.tuning.capacity = Said::Valid(Capacity::Connections(NonZeroU32::MIN));
+        let mut slices = Vec::new();
+        for (ip, cluster) in [
+            ("10.1.1.5", None),
+            ("10.1.2.5", Some("east")),
+            ("10.2.1.5", Some("west")),
+        ] {
+            let name = format!("web-{}", slices.len());
+            let mut slice = slice(&name, "web", vec![endpoint(ip, "a2", "a")]);
+            slice.cluster = cluster.map(Into::into);
+            slices.push(slice);
+        }
+        let slices: Vec<&EndpointSlice> = slices.iter().collect();
+        let (to, _) = watch::channel(Local::default());
+        let (_, from) = mpsc::channel();
+        let mut reporter = Reporter::new("a1".into(), web.id.clone(), to, from);
+        reporter.planned(&web.id, &plan(&web, &slices, &here), &slices, &here);
+        let pods = reporter.pods.values().flatten();
+        let mut pods: Vec<_> = pods
+            .map(|pod| (pod.ip.to_string(), pod.node.clone()))
+            .collect();
+        pods.sort();
+        let on_a2 = Some("a2".into());
+        assert_eq!(
+            pods,
+            [
+                ("10.1.1.5".into(), on_a2.clone()),
+                ("10.1.2.5".into(), on_a2)
+            ]
+        );
+    }
 }

@@ -284,10 +284,12 @@ impl Server {
     /// Takes the load of the ranks and of all together in.
     fn measure(&mut self, elapsed: Duration, at: Moment<'_>) {
         let last = self.ranks.len().saturating_sub(1);
+        // An idle endpoint gets a flow of UDP now and then, however far it is.
+        let nearest_first = self.is_strict() && self.unit == Unit::Connections;
         let mut closed_before = false;
         for place in 0..self.ranks.len() {
             let sum = Sum::of(self.endpoints.iter().filter(|one| one.place == place), at);
-            let spilled = closed_before || (self.is_strict() && place > 0);
+            let spilled = closed_before || (nearest_first && place > 0);
             self.spilled += if spilled { sum.new } else { 0 };
             closed_before |= sum.closed > 0;
             let Some(rank) = self.ranks.get_mut(place) else {

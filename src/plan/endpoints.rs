@@ -204,7 +204,7 @@ fn merit(slice: &EndpointSlice, endpoint: &Endpoint) -> (bool, bool, bool, bool)
 }
 
 /// The cluster of a slice's endpoints, if that is another one.
-fn abroad<'a>(slice: &'a EndpointSlice, here: &Here) -> Option<&'a Arc<str>> {
+pub fn abroad<'a>(slice: &'a EndpointSlice, here: &Here) -> Option<&'a Arc<str>> {
     slice.cluster.as_ref().filter(|id| **id != here.cluster)
 }
 

@@ -32,6 +32,7 @@ use crate::model::{
     ServicePort, ServicePortId, SetId, TrafficPolicy, Tuning, Weights,
 };
 use endpoints::Endpoints;
+pub use endpoints::abroad;
 use routing::Routing;
 pub use wanted::{
     Frontend, Guard, Limits, PortPlan, RealServer, ServicePlan, Style, Unserved, VirtualServer,

@@ -2,7 +2,6 @@
 //! what is behind them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
@@ -87,7 +86,8 @@ pub fn routes_to(node: &Node, to: SocketAddr) -> Result<bool> {
 /// All virtual servers in words, by mark, and how many of their real servers take nothing new.
 fn servers() -> Result<(BTreeMap<u64, String>, usize)> {
     let mut client = Client::connect()?;
-    let mut servers: BTreeMap<u64, String> = BTreeMap::new();
+    // The kernel lists the families of a mark in any order.
+    let mut servers: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
     let mut draining = 0;
     for entry in client.services()? {
         let ServiceKey::Mark { family, mark } = entry.service.key else {
@@ -104,14 +104,16 @@ fn servers() -> Result<(BTreeMap<u64, String>, usize)> {
         }
         reals.sort();
         let service = entry.service;
-        let text = servers.entry(mark.into()).or_default();
-        write!(
-            text,
+        servers.entry(mark.into()).or_default().insert(format!(
             "[{family} {:?} {:?} {reals:?}]",
             service.scheduler, service.flags
-        )?;
+        ));
     }
-    Ok((servers, draining))
+    let in_words = |(mark, families): (u64, BTreeSet<String>)| {
+        let text = families.into_iter().collect::<String>();
+        (mark, text)
+    };
+    Ok((servers.into_iter().map(in_words).collect(), draining))
 }
 
 /// An element with what a mark stands for in its place.
