@@ -1,14 +1,14 @@
 //! Which addresses are a Service's: those of the node that serve node ports, and virtual ones that
 //! nothing is allocated at.
 
-use std::net::{IpAddr, Ipv4Addr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::traffic::{Failure, Protocol};
-use lab::world::objects::Port;
-use lab::world::{ECHO_PORT, Place, Topology, World};
+use lab::world::objects::{Port, Service};
+use lab::world::{Addresses, ECHO_PORT, Place, Topology, World};
 use serde_json::json;
 
 use crate::bed::{Bed, NODE_PORT, fails, saying, served_by, until};
@@ -101,6 +101,49 @@ pub fn what_is_for_an_address_that_no_service_has_is_dropped() -> Result<()> {
         .delete("servicecidrs", "", "kubernetes")?;
     for ip in nobodys {
         fails(&bed.client, (ip, 80).into(), &Failure::Unreachable)?;
+    }
+    Ok(())
+}
+
+/// e2e: services from a second `ServiceCIDR`. Its other addresses go nowhere, as those of the first.
+pub fn services_of_a_second_service_cidr_are_served() -> Result<()> {
+    const SECOND: Addresses = Addresses {
+        v4: Ipv4Addr::new(10, 250, 0, 10),
+        v6: Ipv6Addr::new(0xfd00, 0x250, 0, 0, 0, 0, 0, 0x10),
+    };
+    let bed = Bed::start()?;
+    let cluster = bed.cluster()?;
+    let cidr = |name: &str, networks: [String; 2]| {
+        json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "ServiceCIDR",
+            "metadata": {"name": name},
+            "spec": {"cidrs": networks},
+        })
+    };
+    let first = cluster.spec().services.both().map(|it| it.to_string());
+    let second = ["10.250.0.0/24", "fd00:250::/112"].map(str::to_owned);
+    let (one, other) = (&bed.pods[0], &bed.pods[1]);
+    let port = || Port::tcp("http", 80).to(ECHO_PORT);
+    let web = cluster.service("web", [port()]).dual_stack();
+    let more = Service::new("more", SECOND, [port()]).dual_stack();
+    cluster.publish(&web, [one])?;
+    cluster.publish(&more, [other])?;
+    cluster
+        .api()
+        .apply_all([cidr("kubernetes", first), cidr("second", second)])?;
+    let nobodys: [IpAddr; 2] = [
+        Ipv4Addr::new(10, 250, 0, 11).into(),
+        Ipv6Addr::new(0xfd00, 0x250, 0, 0, 0, 0, 0, 0x11).into(),
+    ];
+    for ip in nobodys {
+        fails(&bed.client, (ip, 80).into(), &Failure::TimedOut)?;
+    }
+    for (service, pod) in [(&web, one), (&more, other)] {
+        for to in [service.v4(80), service.v6(80)] {
+            served_by(&bed.client, to, &[pod])?;
+            served_by(bed.node()?, to, &[pod])?;
+        }
     }
     Ok(())
 }
