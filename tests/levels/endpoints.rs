@@ -6,11 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use lab::traffic::Held;
 use lab::traffic::load::Schedule;
 use lab::world::{Place, Pod};
 use spillway::capacity::Pace;
 
-use crate::bed::{BUDGET, Bed, Pods, TCP, WAYS, at_most, takes, until};
+use crate::bed::{BUDGET, Bed, Pods, TCP, WAYS, at_most, each_has, takes, until};
 
 /// T5: what the agent may take from hearing of a change to the kernel's knowing of it. On an
 /// emulated processor, the agent's part and the API server's.
@@ -24,22 +25,26 @@ pub fn a_level_that_dies_is_left_at_once_and_nobody_is_refused() -> Result<()> {
         cluster: 4,
         remote: 0,
     })?;
-    let web = bed.spilling("web", TCP, BUDGET)?;
+    let web = bed.spilling("web", TCP, BUDGET)?.dual_stack();
     bed.east()?.publish(&web, bed.own())?;
     bed.start_agent_and_warm_up(BUDGET)?;
 
     // Short connections only, so that nothing of theirs can be cut by the pods' end.
-    let schedule = Schedule::through([(0.0, 0.0, 20.0), (12.0, 0.0, 20.0)]);
+    let schedule = Schedule::through([(0.0, 0.0, 10.0), (12.0, 0.0, 10.0)]);
     let (tick, ticks) = mpsc::channel();
-    let (client, to) = (&bed.client, TCP.to(&web));
+    let (client, schedule) = (&bed.client, &schedule);
     let near = std::mem::take(&mut bed.node);
-    let (recording, reaction) = thread::scope(|scope| -> Result<_> {
-        let load = scope.spawn(move || {
-            client.drive(to, &schedule, |now, _| {
-                // The listener leaves when it has seen enough.
-                let _ = tick.send(now);
+    let (recordings, reaction) = thread::scope(|scope| -> Result<_> {
+        let loads = [web.v4(80), web.v6(80)].map(|to| {
+            let tick = tick.clone();
+            scope.spawn(move || {
+                client.drive(to, schedule, |now, _| {
+                    // The listener leaves when it has seen enough.
+                    let _ = tick.send(now);
+                })
             })
         });
+        drop(tick);
         let mut under_way = ticks.iter();
         let begun = under_way.any(|now| now >= Duration::from_secs(3));
         ensure!(begun, "the load ended early");
@@ -48,33 +53,36 @@ pub fn a_level_that_dies_is_left_at_once_and_nobody_is_refused() -> Result<()> {
             .cluster("east")?
             .set_endpoints(&web, &bed.cluster)?;
         bed.until_programmed("the near pods get no more connections", |destinations| {
-            near.iter().all(|pod| !takes(destinations, pod.v4().ip()))
+            let mut addresses = near.iter().flat_map(|pod| pod.addresses.both());
+            addresses.all(|ip| !takes(destinations, ip))
         })?;
         let reaction = told.elapsed();
         near.into_iter().try_for_each(Pod::kill)?;
-        let joined = load.join();
-        let recording = joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok((recording, reaction))
+        let recordings = loads.map(|load| {
+            let joined = load.join();
+            joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        Ok((recordings, reaction))
     })?;
-    tracing::info!(
-        "left after {reaction:?}; {} connections",
-        recording.opened()
-    );
-    ensure!(
-        recording.failures().is_empty(),
-        "{:?}",
-        recording.failures()
-    );
     ensure!(reaction < REACTION, "left after {reaction:?}");
-    let end = recording.buckets(Duration::from_secs(1));
-    let end = end.last().context("nothing was recorded")?;
-    ensure!(
-        end.new
-            .keys()
-            .all(|pod| bed.cluster.iter().any(|far| far.name == *pod)),
-        "at the end: {:?}",
-        end.new
-    );
+    for recording in recordings {
+        let recording = recording?;
+        tracing::info!(
+            "left after {reaction:?}; {} connections",
+            recording.opened()
+        );
+        let failures = recording.failures();
+        ensure!(failures.is_empty(), "{failures:?}");
+        let end = recording.buckets(Duration::from_secs(1));
+        let end = end.last().context("nothing was recorded")?;
+        ensure!(
+            end.new
+                .keys()
+                .all(|pod| bed.cluster.iter().any(|far| far.name == *pod)),
+            "at the end: {:?}",
+            end.new
+        );
+    }
     Ok(())
 }
 
@@ -87,44 +95,60 @@ pub fn the_first_pod_of_a_new_level_is_not_flooded() -> Result<()> {
         cluster: 4,
         remote: 0,
     })?;
-    let web = bed.spilling("web", TCP, BUDGET)?;
-    bed.east()?.publish(&web, &bed.cluster)?;
+    // A flow of UDP has no end that could make room.
+    let mut services = Vec::new();
+    for (name, way) in [("web-4", WAYS[0]), ("web-6", WAYS[1])] {
+        let web = bed.spilling(name, way, BUDGET)?;
+        bed.east()?.publish(&web, &bed.cluster)?;
+        services.push((way, web));
+    }
     bed.start_agent_and_warm_up(BUDGET)?;
-    let mut held = bed.hold(TCP, &web, LOAD)?;
+    let held = services.iter().map(|(way, web)| bed.hold(*way, web, LOAD));
+    let mut held: Vec<Held> = held.collect::<Result<_>>()?;
+    let renew = |held: &mut [Held], count: usize| -> Result<()> {
+        for (held, (way, web)) in held.iter_mut().zip(&services) {
+            held.close(count);
+            held.add(bed.hold(*way, web, count)?);
+        }
+        Ok(())
+    };
     // What comes a moment after a Service's first endpoints is not new.
     let established = Instant::now() + Pace::default().gather;
-    until("the Service has been there for a while", || {
-        held.close(5);
-        held.add(bed.hold(TCP, &web, 5)?);
+    until("the Services have been there for a while", || {
+        renew(&mut held, 5)?;
         Ok(Instant::now() >= established)
     })?;
 
-    let mut ready = 0;
+    let near = |held: &[Held]| -> Vec<usize> {
+        let all = held.iter().map(|held| held.now().of_all(&bed.node));
+        all.collect()
+    };
+    let mut ready = vec![0; held.len()];
     for pods in [1, 2, 6] {
-        let now_ready = || bed.node[..pods].iter().chain(&bed.cluster);
-        bed.east()?.set_endpoints(&web, now_ready())?;
+        for (_, web) in &services {
+            let now_ready = bed.node[..pods].iter().chain(&bed.cluster);
+            bed.east()?.set_endpoints(web, now_ready)?;
+        }
         bed.until_programmed("the new pods are in the kernel", |destinations| {
-            destinations.len() == pods + bed.cluster.len()
+            destinations.len() == services.len() * (pods + bed.cluster.len())
         })?;
         // All that were open come anew, as after a deployment of the clients.
         for _ in 0..4 {
-            held.close(LOAD / 4);
-            held.add(bed.hold(TCP, &web, LOAD / 4)?);
-            for pod in &bed.node[..pods] {
-                let has = held.now().of(&pod.name);
-                ensure!(has <= at_most(BUDGET), "{pods} ready: {}", held.now());
+            renew(&mut held, LOAD / 4)?;
+            for held in &held {
+                each_has(held, &bed.node[..pods], 0..=at_most(BUDGET))?;
             }
         }
-        let near = held.now().of_all(&bed.node);
-        ensure!(near >= ready, "{pods} ready, and less near: {}", held.now());
-        ready = near;
+        let now_near = near(&held);
+        let fewer = now_near.iter().zip(&ready).any(|(now, then)| now < then);
+        ensure!(!fewer, "{pods} ready, and {now_near:?} after {ready:?}");
+        ready = now_near;
     }
-    ensure!(ready > 0, "the new pods got nothing: {}", held.now());
+    ensure!(ready.iter().all(|near| *near > 0), "near: {ready:?}");
     // Slow start is over in the end.
     until("the near level is used up to its budgets", || {
-        held.close(10);
-        held.add(bed.hold(TCP, &web, 10)?);
-        Ok(held.now().of_all(&bed.node) >= LOAD * 9 / 10)
+        renew(&mut held, 10)?;
+        Ok(near(&held).iter().all(|near| *near >= LOAD * 9 / 10))
     })
 }
 

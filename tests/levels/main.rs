@@ -8,6 +8,7 @@ mod bed;
 mod change;
 mod endpoints;
 mod fleet;
+mod full;
 #[path = "../ipvs/mod.rs"]
 #[allow(dead_code, reason = "the fleet simulator uses the rest")]
 mod ipvs;
@@ -36,6 +37,8 @@ fn main() -> ExitCode {
             order::a_client_with_affinity_stays_with_one_near_pod,
             order::balance_is_even_at_any_distance,
             order::full_pods_are_passed_over_in_every_mode,
+            full::who_sheds_load_refuses_what_nobody_has_room_for,
+            full::a_client_with_affinity_leaves_a_full_pod_if_it_yields,
             endpoints::a_level_that_dies_is_left_at_once_and_nobody_is_refused,
             endpoints::the_first_pod_of_a_new_level_is_not_flooded,
             endpoints::a_pod_that_comes_back_is_not_taken_for_full,
@@ -47,6 +50,8 @@ fn main() -> ExitCode {
             own::a_pod_that_is_full_itself_goes_to_others,
             back::old_connections_come_back_when_near_pods_have_room,
             remote::another_cluster_takes_what_this_one_has_no_room_for,
+            remote::clusters_are_used_in_the_order_that_is_said,
+            remote::hosts_of_another_cluster_see_this_node,
             remote::an_import_is_served_at_its_clusterset_ip,
             remote::never_means_never_and_always_means_like_any_other,
             restart::a_kernel_without_its_agent_goes_on_spilling,

@@ -1,8 +1,11 @@
 //! Other clusters: what they export stands in this cluster's API server.
 
+use std::net::IpAddr;
+
 use anyhow::{Result, ensure};
 use lab::traffic::Protocol;
-use lab::world::objects::Service;
+use lab::world::Place;
+use lab::world::objects::{Port, Service};
 
 use crate::bed::{BUDGET, Bed, GLOBAL, Pods, REMOTE, TCP, WAYS, Way, at_most, each_has, until};
 
@@ -53,6 +56,60 @@ pub fn another_cluster_takes_what_this_one_has_no_room_for() -> Result<()> {
         if way.0 == Protocol::Tcp {
             ensure!(held.ping().answered() == 53, "{way:?}: {}", held.ping());
         }
+    }
+    Ok(())
+}
+
+pub fn clusters_are_used_in_the_order_that_is_said() -> Result<()> {
+    let mut bed = Bed::new(Pods { node: 1, ..PODS })?;
+    let web = bed.spilling("web", TCP, 10)?.annotation(GLOBAL, "true");
+    let web = web.annotation(REMOTE, "fallback:north,west");
+    let east = bed.east()?;
+    let import = east.import(&web);
+    let (west, north) = (&bed.remote[..1], &bed.remote[1..]);
+    east.publish_import(&import, "west", west)?;
+    east.set_imported(&import, "north", north)?;
+    east.publish(&web, &bed.node)?;
+    bed.start_agent_and_warm_up(10)?;
+    let (west, north) = (&bed.remote[..1], &bed.remote[1..]);
+
+    let mut held = bed.hold(TCP, &web, 10 + 5)?;
+    ensure!(held.now().of_all(west) == 0, "{}", held.now());
+    held.add(bed.hold(TCP, &web, 5 + 7)?);
+    each_has(&held, north, 10..=at_most(10))?;
+    ensure!(held.now().of_all(west) >= 3, "{}", held.now());
+
+    // Live, for those that come from now on.
+    drop(held);
+    bed.east()?
+        .annotate(&web, REMOTE, Some("fallback:west,north"))?;
+    until("the other one is the nearer now", || {
+        let held = bed.hold(TCP, &web, 10 + 5)?;
+        let now = held.now();
+        Ok(now.of_all(&bed.remote[1..]) == 0 && now.of_all(&bed.remote[..1]) > 0)
+    })
+}
+
+/// Where the other cluster's pods cannot be reached from here, its hosts may. They see this node as
+/// their client, since they would not find the way back to a pod.
+pub fn hosts_of_another_cluster_see_this_node() -> Result<()> {
+    const PORT: u16 = 9_001;
+    let mut bed = Bed::new(PODS)?;
+    let east = bed.east()?;
+    let host = bed.world.node("west-1")?.echo(PORT)?;
+    let port = Port::tcp("echo", 80).to(PORT);
+    let by_host = east.import(&east.service("by-host", [port]).dual_stack());
+    let by_host = by_host.slice_annotation("spillway.io/reach", "host");
+    let by_pod = east.import(&bed.plain("by-pod", TCP)?.dual_stack());
+    east.publish_import(&by_host, "west", [&host])?;
+    east.publish_import(&by_pod, "west", &bed.remote)?;
+    bed.start_agent()?;
+
+    let seen = |to| -> Result<IpAddr> { Ok(bed.client.connect_tcp(to)?.seen_client.ip()) };
+    let node = bed.east_1()?.spec.addresses.both();
+    for (import, [v4, v6]) in [(by_host, node), (by_pod, bed.client.addresses.both())] {
+        ensure!(seen(import.v4(80))? == v4, "{}", import.name());
+        ensure!(seen(import.v6(80))? == v6, "{}", import.name());
     }
     Ok(())
 }
