@@ -9,7 +9,7 @@ use crate::model::{
 };
 
 /// One endpoint on this node, one in its zone, one elsewhere.
-fn near_to_far() -> EndpointSlice {
+pub(super) fn near_to_far() -> EndpointSlice {
     slice(
         "web-1",
         "web",
@@ -22,7 +22,7 @@ fn near_to_far() -> EndpointSlice {
 }
 
 /// One endpoint in another cluster.
-fn remote(cluster: &str, address: &str) -> EndpointSlice {
+pub(super) fn remote(cluster: &str, address: &str) -> EndpointSlice {
     EndpointSlice {
         cluster: Some(cluster.into()),
         ..slice(
@@ -33,36 +33,36 @@ fn remote(cluster: &str, address: &str) -> EndpointSlice {
     }
 }
 
-fn web(tune: impl FnOnce(&mut Tuning)) -> Service {
+pub(super) fn web(tune: impl FnOnce(&mut Tuning)) -> Service {
     let mut web = service("web", &["10.96.0.10"]);
     tune(&mut web.tuning);
     web
 }
 
-fn connections(number: u32) -> Capacity {
+pub(super) fn connections(number: u32) -> Capacity {
     Capacity::Connections(NonZeroU32::new(number).expect("a capacity"))
 }
 
-fn spill(capacity: u32) -> impl FnOnce(&mut Tuning) {
+pub(super) fn spill(capacity: u32) -> impl FnOnce(&mut Tuning) {
     move |tuning| {
         tuning.routing = Said::Valid(Mode::Spill);
         tuning.capacity = Said::Valid(connections(capacity));
     }
 }
 
-fn server_on(here: &Here, service: &Service, slices: &[EndpointSlice]) -> VirtualServer {
+pub(super) fn server_on(here: &Here, service: &Service, slices: &[EndpointSlice]) -> VirtualServer {
     let slices: Vec<&EndpointSlice> = slices.iter().collect();
     let plan = super::plan(service, &slices, here);
     let port = plan.into_values().next().expect("one service port");
     port.servers.into_iter().next().expect("one virtual server")
 }
 
-fn server(service: &Service, slices: &[EndpointSlice]) -> VirtualServer {
+pub(super) fn server(service: &Service, slices: &[EndpointSlice]) -> VirtualServer {
     server_on(&here(), service, slices)
 }
 
 /// The real servers as (rank, address), sorted.
-fn ranks(server: &VirtualServer) -> Vec<(u8, String)> {
+pub(super) fn ranks(server: &VirtualServer) -> Vec<(u8, String)> {
     let mut ranks: Vec<_> = server
         .reals
         .iter()
@@ -72,7 +72,7 @@ fn ranks(server: &VirtualServer) -> Vec<(u8, String)> {
     ranks
 }
 
-fn weight(server: &VirtualServer, address: &str) -> u32 {
+pub(super) fn weight(server: &VirtualServer, address: &str) -> u32 {
     let real = server.reals.iter().find(|real| real.ip == ip(address));
     real.expect("programmed").weight
 }
@@ -366,134 +366,6 @@ fn a_services_weights_replace_single_levels_of_the_nodes() {
 }
 
 #[test]
-fn a_round_of_wrr_stays_short_whatever_the_weights() {
-    let web = web(|tuning| {
-        let weight = |value| crate::model::Weight::new(value).expect("a weight");
-        tuning.weights = Said::Valid(vec![
-            (Level::Node, weight(65_535)),
-            (Level::Cluster, weight(1)),
-        ]);
-    });
-    let far = (0..1_000)
-        .map(|n| endpoint(&format!("10.9.{}.{}", n / 250, n % 250 + 1), "b1", "b"))
-        .chain([endpoint("10.1.1.5", "a1", "a")])
-        .collect();
-    let server = server(&web, &[slice("web-1", "web", far)]);
-    let most = server.reals.iter().map(|real| real.weight).max();
-    let steps = u64::from(most.unwrap_or(0)) * server.reals.len() as u64;
-    assert!(steps <= 250_000, "{steps} steps in a round");
-}
-
-#[test]
-fn affinity_gives_way_to_capacity_only_if_asked_to_and_then_it_hashes() {
-    let mut sticky = web(spill(25));
-    sticky.affinity_seconds = Some(60);
-    let firm = server(&sticky, &[near_to_far()]);
-    assert_eq!(firm.scheduler, Here::default().scheduler);
-    assert_eq!(firm.affinity.map(NonZeroU32::get), Some(60));
-    assert!(!firm.has_capacity(), "clients stay however full it is");
-    assert_eq!(ranks(&firm), [(0, "10.1.1.5".into())]);
-
-    sticky.tuning.affinity_yield = Said::Valid(true);
-    let yielding = server(&sticky, &[near_to_far()]);
-    assert_eq!(yielding.scheduler, Scheduler::MaglevHash);
-    assert_eq!(yielding.affinity, None, "the scheduler sees to it");
-    assert!(yielding.has_capacity());
-    assert!(weight(&yielding, "10.1.1.5") >= 8 * weight(&yielding, "10.1.2.5"));
-}
-
-#[test]
-fn affinity_leaves_everything_else_as_it_is_without_capacity() {
-    for yields in [false, true] {
-        for scheduler in [None, Some(Scheduler::MaglevHash)] {
-            let mut plain = web(|tuning| {
-                tuning.affinity_yield = Said::Valid(yields);
-                tuning.scheduler = scheduler.map_or(Said::Nothing, Said::Valid);
-            });
-            let without = server(&plain, &[near_to_far()]);
-            plain.affinity_seconds = Some(60);
-            let with = server(&plain, &[near_to_far()]);
-            assert_eq!(with.affinity.map(NonZeroU32::get), Some(60));
-            let affinity = None;
-            assert_eq!(VirtualServer { affinity, ..with }, without);
-        }
-    }
-}
-
-#[test]
-fn a_scheduler_by_name_is_taken_and_ladders_are_only_for_those_that_know_them() {
-    let named = |scheduler| {
-        let web = web(|tuning| {
-            spill(25)(tuning);
-            tuning.scheduler = Said::Valid(scheduler);
-        });
-        server(&web, &[near_to_far()])
-    };
-    let lc = named(Scheduler::LeastConnection);
-    assert_eq!(
-        (lc.scheduler, lc.style),
-        (Scheduler::LeastConnection, Style::Share)
-    );
-    assert_eq!(
-        named(Scheduler::WeightedLeastConnection).style,
-        Style::Ladder
-    );
-}
-
-#[test]
-fn a_scheduler_that_knows_no_ladders_leaves_a_fallback_alone_while_anything_else_is_there() {
-    let named = |scheduler| {
-        web(|tuning| {
-            spill(25)(tuning);
-            tuning.scheduler = Said::Valid(scheduler);
-            tuning.remote = Said::Valid(Remote {
-                when: RemoteUse::Fallback,
-                order: vec!["west".into()],
-            });
-        })
-    };
-    let (west, north) = (remote("west", "10.2.1.5"), remote("north", "10.3.1.5"));
-    for scheduler in [
-        Scheduler::RoundRobin,
-        Scheduler::LeastConnection,
-        Scheduler::WeightedRoundRobin,
-    ] {
-        let web = named(scheduler);
-        let near = server(&web, &[near_to_far(), west.clone(), north.clone()]);
-        assert_eq!(near.style, Style::Share);
-        assert_eq!(near.reals.len(), 3, "{scheduler}");
-        assert!(near.reals.iter().all(|real| real.level != Level::Remote));
-        let far = server(&web, &[north.clone(), west.clone()]);
-        assert_eq!(ranks(&far), [(0, "10.2.1.5".into())], "one after the other");
-    }
-    let ladder = server(
-        &named(Scheduler::WeightedLeastConnection),
-        &[near_to_far(), west],
-    );
-    assert_eq!(ladder.reals.len(), 4);
-}
-
-#[test]
-fn for_udp_a_scheduler_that_counts_active_connections_alone_is_wlc() {
-    let over = |protocol, scheduler| {
-        let mut web = web(|tuning| tuning.scheduler = Said::Valid(scheduler));
-        web.ports = vec![service_port("http", protocol, 53)];
-        server(&web, &[]).scheduler
-    };
-    for scheduler in [
-        Scheduler::ShortestExpectedDelay,
-        Scheduler::NeverQueue,
-        Scheduler::Overflow,
-    ] {
-        assert_eq!(over(Protocol::Tcp, scheduler), scheduler);
-        let udp = over(Protocol::Udp, scheduler);
-        assert_eq!(udp, Scheduler::WeightedLeastConnection);
-    }
-    let rr = Scheduler::RoundRobin;
-    assert_eq!(over(Protocol::Udp, rr), rr);
-}
-
-#[test]
 fn other_clusters_have_a_rank_of_their_own_however_large_the_capacities_are() {
     for (capacity, expected) in [
         (1_000, [0, 1, 2, 3]),
@@ -507,33 +379,6 @@ fn other_clusters_have_a_rank_of_their_own_however_large_the_capacities_are() {
         let ranks: Vec<u8> = ranks(&server).into_iter().map(|(rank, _)| rank).collect();
         assert_eq!(ranks, expected, "{capacity}");
     }
-}
-
-#[test]
-fn by_hash_few_farther_endpoints_have_turns() {
-    let mut sticky = web(spill(25));
-    sticky.affinity_seconds = Some(60);
-    sticky.tuning.affinity_yield = Said::Valid(true);
-    let many = |third: u8, node: &str, zone: &str, count: u8| {
-        let one = |n| endpoint(&format!("10.1.{third}.{n}"), node, zone);
-        (1..=count).map(one).collect::<Vec<_>>()
-    };
-    let turns = |near: u8| {
-        let mut all = many(1, "a1", "a", near);
-        all.extend(many(2, "a2", "a", 100));
-        all.extend(many(3, "b1", "b", 100));
-        let server = server(&sticky, &[slice("web-1", "web", all)]);
-        assert_eq!(server.scheduler, Scheduler::MaglevHash);
-        let of = |near: bool| -> u32 {
-            let reals = server.reals.iter();
-            let reals = reals.filter(|real| (real.rank == 0) == near);
-            reals.map(|real| real.weight).sum()
-        };
-        (of(true), of(false))
-    };
-    assert_eq!(turns(1), (64, 4 * 2 + 4));
-    assert_eq!(turns(4), (256, 4 * 2 + 4));
-    assert_eq!(turns(40), (64 * 40, 40 * 2 + 40));
 }
 
 #[test]

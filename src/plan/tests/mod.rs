@@ -2,6 +2,7 @@ mod categorize;
 mod external;
 mod levels;
 mod own;
+mod schedulers;
 mod words;
 
 use super::*;
