@@ -27,6 +27,9 @@ use crate::watch::Event;
 /// lets the first Services go live long before the last.
 const ROUND: usize = 256;
 
+/// How often to look whether somebody else has removed what is in the kernel.
+const AUDIT: Duration = Duration::from_secs(10);
+
 /// How many times are kept while the kernel takes nothing: beyond that, what is measured says
 /// enough.
 const MOST_TIMES: usize = 10_000;
@@ -92,6 +95,8 @@ pub struct Core<P, O> {
     since: Vec<(Family, SystemTime)>,
     /// Whether what a previous run left has been removed.
     swept: bool,
+    /// When to look whether somebody else has removed anything.
+    audit: Option<Instant>,
     /// Whether there has been a complete sync.
     complete: bool,
 }
@@ -111,6 +116,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
             queued: None,
             since: Vec::new(),
             swept: false,
+            audit: None,
             complete: false,
         }
     }
@@ -139,7 +145,8 @@ impl<P: Platform, O: Observer> Core<P, O> {
     /// Waits for something to do, and does it.
     fn turn(&mut self, inbox: &Inbox) {
         let deadlines = self.syncer.deadline().into_iter();
-        let deadline = deadlines.chain(self.pacer.deadline()).min();
+        let deadlines = deadlines.chain(self.pacer.deadline());
+        let deadline = deadlines.chain(self.audit).min();
         let mut asked = Vec::new();
         let mut any = false;
         for message in inbox.receive(deadline) {
@@ -235,7 +242,12 @@ impl<P: Platform, O: Observer> Core<P, O> {
         if self.since.len() < MOST_TIMES {
             self.since.extend(self.snapshot.take_since());
         }
-        touched.append(&mut self.syncer.tick(Instant::now()));
+        let now = Instant::now();
+        touched.append(&mut self.syncer.tick(now));
+        if self.audit.is_some_and(|due| due <= now) {
+            touched.append(&mut self.syncer.audit(now));
+            self.audit = Some(now + AUDIT);
+        }
         let planned = touched.len();
         if let Some(reporter) = &mut self.reporter
             && let Some(agents) = reporter.count(&touched, &self.snapshot, &mut self.pacer)
@@ -247,6 +259,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
         }
         if !self.swept {
             self.swept = true;
+            self.audit = Some(Instant::now() + AUDIT);
             self.syncer.sweep(Instant::now());
         }
         self.report(planned);

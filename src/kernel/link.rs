@@ -128,6 +128,15 @@ impl Link {
         }
     }
 
+    /// Whether it still is there: another one of its name is not it.
+    pub fn is_there(&mut self) -> Result<bool, Error> {
+        match index(&mut self.socket) {
+            Ok(index) => Ok(index == self.index),
+            Err(error) if is(&error, Errno::ENODEV) => Ok(false),
+            Err(error) => Err(Error::Link(error)),
+        }
+    }
+
     /// All addresses of the link, in no order.
     pub fn addresses(&mut self) -> Result<Vec<IpAddr>, Error> {
         let index = self.index;

@@ -82,6 +82,14 @@ impl Platform for Linux {
         Ok(self.link.remove(addresses)?)
     }
 
+    fn has_link(&mut self) -> Result<bool, Trouble> {
+        Ok(self.link.is_there()?)
+    }
+
+    fn has_table(&mut self) -> Result<bool, Trouble> {
+        Ok(self.table.has_rules()?)
+    }
+
     fn table(&mut self) -> Result<Vec<Element>, Trouble> {
         self.table = Table::open(&self.base)?;
         Ok(self.table.elements()?)

@@ -9,6 +9,7 @@
 //! knows Kubernetes.
 
 mod adopt;
+mod audit;
 mod backoff;
 mod callback;
 mod diff;
@@ -31,6 +32,7 @@ mod tune;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use tracing::field::display;
 use tracing::warn;
 
@@ -74,6 +76,8 @@ pub struct Syncer<P> {
     forgotten: Forgotten,
     backoff: Backoff<Retry>,
     called: Called,
+    /// Which service port an audit looked at last.
+    sampled: Option<SetId>,
     sent: Sent,
     /// Whether IPVS did not answer when it was last sent commands.
     unreachable: bool,
@@ -140,6 +144,7 @@ impl<P: Platform> Syncer<P> {
             forgotten: Forgotten::default(),
             backoff: Backoff::default(),
             called: Called::default(),
+            sampled: None,
             sent: Sent::default(),
             unreachable: false,
         })
@@ -301,7 +306,10 @@ impl<P: Platform> Syncer<P> {
         let doomed = std::mem::take(&mut self.doomed);
         let commands: Vec<Command> = doomed.iter().copied().map(Command::DelService).collect();
         let failures = self.submit(&commands, |_| None);
-        let failed: BTreeSet<usize> = failures.iter().map(|failure| failure.index).collect();
+        // What somebody else has deleted is what was wanted.
+        let gone = Cause::Refused(Errno::ESRCH);
+        let failed = failures.iter().filter(|failure| failure.cause != gone);
+        let failed: BTreeSet<usize> = failed.map(|failure| failure.index).collect();
         let left = doomed
             .into_iter()
             .enumerate()

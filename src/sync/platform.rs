@@ -30,6 +30,10 @@ pub trait Platform {
     fn bind(&mut self, addresses: &[IpAddr]) -> Result<Vec<Refused>, Trouble>;
     /// Gives up addresses; some of them may be gone already.
     fn unbind(&mut self, addresses: &[IpAddr]) -> Result<(), Trouble>;
+    /// Whether the link for the virtual addresses is there.
+    fn has_link(&mut self) -> Result<bool, Trouble>;
+    /// Whether the table and its rules are there.
+    fn has_table(&mut self) -> Result<bool, Trouble>;
     /// Makes sure that the table and its rules are there, and returns the elements of its maps.
     fn table(&mut self) -> Result<Vec<Element>, Trouble>;
     /// Makes the table's rules those that this asks for, now and whenever they are made again.

@@ -45,8 +45,8 @@ impl Shared {
             keep_unclaimed: true,
             ..Self::default()
         };
-        shared.found(&platform.table()?);
-        shared.addresses.found(platform.addresses()?);
+        shared.read_table(platform)?;
+        shared.read_addresses(platform)?;
         Ok(shared)
     }
 
@@ -69,7 +69,7 @@ impl Shared {
         if let Err(trouble) = platform.rewrite(base) {
             warn!(error = %trouble, "the rules cannot be exchanged, making the table again");
             sent.shared_failed += 1;
-            self.found(&platform.table()?);
+            self.read_table(platform)?;
         }
         self.rules = None;
         sent.transactions += 1;
@@ -95,7 +95,7 @@ impl Shared {
         };
         warn!(error = %trouble, "the link is not as it was left, reading it back");
         sent.shared_failed += 1;
-        self.addresses.found(platform.addresses()?);
+        self.read_addresses(platform)?;
         self.try_bind(platform, sent)
     }
 
@@ -137,7 +137,7 @@ impl Shared {
             return Ok(());
         }
         if let Err(trouble) = platform.unbind(&unwanted) {
-            self.addresses.found(platform.addresses()?);
+            self.read_addresses(platform)?;
             return Err(trouble);
         }
         self.addresses.removed(&unwanted);
@@ -153,7 +153,7 @@ impl Shared {
         };
         warn!(error = %trouble, "the table is not as it was left, reading it back");
         sent.shared_failed += 1;
-        self.found(&platform.table()?);
+        self.read_table(platform)?;
         self.try_commit(platform, sent)
     }
 
@@ -195,6 +195,18 @@ impl Shared {
         self.routes.settle(&routes);
         self.members.added(&members.add);
         self.members.removed(&members.remove);
+        Ok(())
+    }
+
+    /// Makes sure that the table is there, and takes in what it holds.
+    pub fn read_table(&mut self, platform: &mut impl Platform) -> Result<(), Trouble> {
+        self.found(&platform.table()?);
+        Ok(())
+    }
+
+    /// Makes sure that the link is there, and takes in the addresses that it has.
+    pub fn read_addresses(&mut self, platform: &mut impl Platform) -> Result<(), Trouble> {
+        self.addresses.found(platform.addresses()?);
         Ok(())
     }
 

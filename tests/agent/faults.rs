@@ -1,13 +1,13 @@
 //! What goes wrong for one Service stops no other.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use lab::traffic::Protocol;
 use lab::world::Place as _;
 use lab::world::objects::Port;
 use lab::world::{ECHO_PORT, Pod};
 use spillway::kernel::link::Link;
 
-use crate::bed::{Bed, until_served_by};
+use crate::bed::{Bed, tool, until_served_by};
 
 const MULTICAST_ADDRESS: &str = r#"
 apiVersion: v1
@@ -67,6 +67,27 @@ pub fn a_link_that_somebody_deletes_comes_back_with_the_next_service() -> Result
     // Of `web`, one of each family, and of `other`.
     anyhow::ensure!(addresses >= 3, "{addresses} addresses are back");
     Ok(())
+}
+
+/// e2e: "should recreate its iptables rules if they are deleted". Nothing else changes meanwhile.
+pub fn what_somebody_flushes_is_put_back() -> Result<()> {
+    let bed = Bed::start()?;
+    let web = bed.web(&bed.pods)?;
+    let all: Vec<&Pod> = bed.pods.iter().collect();
+    let is_served = || -> Result<()> {
+        for to in [web.v4(80), web.v6(80)] {
+            until_served_by(&bed.client, to, Protocol::Tcp, &all)?;
+        }
+        Ok(())
+    };
+    is_served()?;
+    let netns = bed.node()?.netns();
+    for command in ["nft flush ruleset", "ipvsadm -C"] {
+        netns.enter(|| tool(command))??;
+        is_served().with_context(|| format!("after `{command}`"))?;
+    }
+    netns.enter(Link::delete)??;
+    is_served().context("after the link was deleted")
 }
 
 fn web_is_served(bed: &Bed) -> Result<()> {

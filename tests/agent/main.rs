@@ -36,6 +36,7 @@ fn main() -> ExitCode {
             faults::a_refused_virtual_address_stops_no_other_service,
             faults::on_a_node_without_ipv6_services_are_served_over_ipv4,
             faults::a_refused_endpoint_stops_no_other,
+            faults::what_somebody_flushes_is_put_back,
             faults::a_link_that_somebody_deletes_comes_back_with_the_next_service,
             takeover::from_kube_proxy_no_connection_is_cut_and_nothing_of_it_is_left,
             takeover::back_to_kube_proxy_no_connection_is_cut_either,

@@ -71,6 +71,12 @@ impl Table {
         Ok(table)
     }
 
+    /// Whether it still is there with its chains.
+    pub fn has_rules(&mut self) -> Result<bool, Error> {
+        let chains = dump::chains(&mut self.socket).map_err(Error::Unavailable)?;
+        Ok(!chains.is_empty())
+    }
+
     /// Replaces all chains in one transaction, as far as they depend on what has changed in `base`,
     /// which must have the same marks. The elements stay.
     pub fn rewrite(&mut self, base: &Base) -> Result<(), Error> {

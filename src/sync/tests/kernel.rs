@@ -46,6 +46,8 @@ pub struct State {
     pub elsewhere: BTreeSet<IpAddr>,
     /// The link is gone, so that no address can be added or removed.
     pub unlinked: bool,
+    /// The table is gone, so that nothing can be changed in it.
+    pub flushed: bool,
     /// IPVS does not answer.
     pub ipvs_is_gone: bool,
     /// Rules cannot be made.
@@ -59,6 +61,12 @@ impl Kernel {
     pub fn unlink(&self) {
         self.state().unlinked = true;
         self.state().addresses.clear();
+    }
+
+    /// Somebody flushes all tables.
+    pub fn flush_tables(&self) {
+        self.state().flushed = true;
+        self.state().elements.clear();
     }
 
     /// Whether it holds nothing at all.
@@ -177,9 +185,10 @@ impl Platform for Kernel {
 
     fn destinations(&mut self, key: &ServiceKey) -> Result<Vec<DestinationEntry>, Trouble> {
         let state = self.state();
-        let (_, reals) = state.services.get(key).ok_or(Errno::ESRCH)?;
+        let reals = state.services.get(key).map(|(_, reals)| reals);
         Ok(reals
-            .iter()
+            .into_iter()
+            .flatten()
             .map(|real| DestinationEntry {
                 destination: *real,
                 active: state.connections.get(&real.ip).copied().unwrap_or(0),
@@ -193,6 +202,14 @@ impl Platform for Kernel {
     fn addresses(&mut self) -> Result<Vec<IpAddr>, Trouble> {
         self.state().unlinked = false;
         Ok(self.state().addresses.iter().copied().collect())
+    }
+
+    fn has_link(&mut self) -> Result<bool, Trouble> {
+        Ok(!self.state().unlinked)
+    }
+
+    fn has_table(&mut self) -> Result<bool, Trouble> {
+        Ok(!self.state().flushed)
     }
 
     fn other_addresses(&mut self) -> Result<Vec<IpAddr>, Trouble> {
@@ -241,6 +258,7 @@ impl Platform for Kernel {
         if self.state().refuse_rules {
             return Err(Errno::ENOMEM.into());
         }
+        self.state().flushed = false;
         Ok(self.state().elements.iter().copied().collect())
     }
 
@@ -258,6 +276,9 @@ impl Platform for Kernel {
         let mut state = self.state();
         if state.refuse_transactions {
             return Err(Errno::ENOMEM.into());
+        }
+        if state.flushed {
+            return Err(Errno::ENOENT.into());
         }
         let mut elements = state.elements.clone();
         for element in &transaction.remove {

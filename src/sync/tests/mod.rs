@@ -1,4 +1,5 @@
 mod affinity;
+mod audit;
 mod callback;
 mod faults;
 mod flows;
