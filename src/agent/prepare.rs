@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use nix::unistd::{SysconfVar, sysconf};
 use tracing::warn;
 
 use crate::config::Settings;
@@ -52,11 +53,17 @@ pub fn timeouts(settings: &Settings) -> anyhow::Result<()> {
         .context("the IPVS time-outs cannot be set")
 }
 
+/// How many processors the node has, of which this container may have a few only.
+fn processors() -> u32 {
+    let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    let online = online.and_then(|number| u32::try_from(number).ok());
+    online.unwrap_or(1).max(1)
+}
+
 /// The connection tracking sysctls, as kube-proxy sets them.
 fn conntrack(settings: &Settings) -> Vec<Setting> {
     let wanted = &settings.conntrack;
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let processors = u32::try_from(processors).unwrap_or(u32::MAX);
+    let processors = processors();
     [
         ("net/netfilter/nf_conntrack_max", wanted.max(processors)),
         (

@@ -173,15 +173,20 @@ fn together(server: &VirtualServer) -> Vec<String> {
     if server.style == Style::Share {
         return Vec::new();
     }
-    let mut ranks: BTreeMap<u8, BTreeSet<Level>> = BTreeMap::new();
+    let mut ranks: BTreeMap<u8, BTreeSet<(Level, Option<&str>)>> = BTreeMap::new();
     for real in &server.reals {
-        ranks.entry(real.rank).or_default().insert(real.level);
+        let level = (real.level, real.cluster.as_deref());
+        ranks.entry(real.rank).or_default().insert(level);
     }
     let shared = ranks.into_values().filter(|levels| levels.len() > 1);
     shared
         .map(|levels| {
-            let levels: Vec<Level> = levels.into_iter().collect();
-            format!("levels {} are filled together", Level::list(&levels))
+            let levels = levels.into_iter().map(|(level, cluster)| match cluster {
+                Some(cluster) => format!("{level} {cluster}"),
+                None => level.to_string(),
+            });
+            let levels: Vec<String> = levels.collect();
+            format!("levels {} are filled together", levels.join(","))
         })
         .collect()
 }
@@ -257,7 +262,8 @@ fn stands(family: &mut FamilyRoutes, server: &VirtualServer, standing: &Standing
         Style::Ladder => with_room.next(),
         Style::Share => with_room.max_by(|a, b| a.share.total_cmp(&b.share)),
     };
-    family.takes = open.or(family.levels.last()).map(LevelRoutes::title);
+    let last = family.levels.last().filter(|_| !server.shed);
+    family.takes = open.or(last).map(LevelRoutes::title);
     let reasons = family.levels.iter().map(|level| {
         format!(
             "level {} is {}: {}",

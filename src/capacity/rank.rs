@@ -76,7 +76,7 @@ impl Rank {
             }
         }
         let ranks = all.into_iter().filter_map(|mut parts| {
-            parts.sort_by_key(|part| part.level);
+            parts.sort_by(|a, b| (a.level, &a.cluster).cmp(&(b.level, &b.cluster)));
             let first = parts.first()?;
             let known = before.iter().find(|rank| {
                 let begins = rank.parts.first();

@@ -108,6 +108,12 @@ impl Server {
         }
     }
 
+    /// Whether nothing keeps any of a rank's endpoints from getting what nobody else has room for.
+    fn takes_the_rest(&self, place: usize) -> bool {
+        let mut members = self.endpoints.iter().filter(|one| one.place == place);
+        members.any(|one| matches!(one.gate, Gate::Last { .. }))
+    }
+
     fn reason(
         &self,
         place: usize,
@@ -124,7 +130,7 @@ impl Server {
         let mut reason = match state {
             RankState::Idle => format!("no connections, room for {of}"),
             RankState::Serving => format!("{load} of {of} connections"),
-            RankState::Saturated if place + 1 == self.ranks.len() => {
+            RankState::Saturated if self.takes_the_rest(place) => {
                 format!("{load} of {of} connections, and takes what nobody else has room for")
             }
             RankState::Saturated if sum.budget.is_some_and(|budget| sum.load < budget) => {

@@ -291,7 +291,7 @@ impl Server {
             let sum = Sum::of(self.endpoints.iter().filter(|one| one.place == place), at);
             let spilled = closed_before || (nearest_first && place > 0);
             self.spilled += if spilled { sum.new } else { 0 };
-            closed_before |= sum.closed > 0;
+            closed_before |= sum.count > 0 && sum.closed == sum.count;
             let Some(rank) = self.ranks.get_mut(place) else {
                 continue;
             };

@@ -271,22 +271,23 @@ fn weights(file: &file::Weights, findings: &mut Findings<'_>) -> Weights {
 fn scheduler(name: &str, findings: &mut Findings<'_>) -> Scheduler {
     match name {
         "" => Scheduler::default(),
-        "wrr" => Scheduler::WeightedRoundRobin,
-        "rr" => {
+        "rr" | "lc" => {
             findings.warn(
                 "ipvs.scheduler",
-                "with \"rr\" weights do not count: near and far endpoints get equal shares",
+                format_args!(
+                    "with {name:?} weights do not count: near and far endpoints get equal shares"
+                ),
             );
-            Scheduler::RoundRobin
+            Scheduler::from_name(name).unwrap_or_default()
         }
-        _ => {
+        _ => Scheduler::from_name(name).unwrap_or_else(|| {
             let default = Scheduler::default().name();
             findings.warn(
                 "ipvs.scheduler",
                 format_args!("{name:?} is not supported; {default:?} is used"),
             );
             Scheduler::default()
-        }
+        }),
     }
 }
 

@@ -255,7 +255,8 @@ fn values_without_effect_are_named_in_warnings() {
         ("mode: nftables", "mode: "),
         ("nodePortAddresses: [10.0.0.0/8]", "nodePortAddresses: "),
         ("ipvs: {scheduler: rr}", "ipvs.scheduler: "),
-        ("ipvs: {scheduler: mh}", "ipvs.scheduler: \"mh\" "),
+        ("ipvs: {scheduler: lc}", "ipvs.scheduler: with \"lc\" "),
+        ("ipvs: {scheduler: even}", "ipvs.scheduler: \"even\" "),
     ] {
         let (_, warnings) = parsed(text).unwrap();
         assert_eq!(warnings.len(), 1, "{text}");
@@ -314,4 +315,12 @@ fn the_conntrack_table_grows_with_the_machine_within_limits() {
         ..conntrack
     };
     assert_eq!(left_alone.max(8), None);
+}
+
+#[test]
+fn every_scheduler_of_ipvs_may_be_the_usual_one() {
+    for scheduler in Scheduler::ALL {
+        let (settings, _) = parsed(&format!("ipvs: {{scheduler: {scheduler}}}")).unwrap();
+        assert_eq!(settings.scheduler, scheduler);
+    }
 }

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::Protocol;
+
 /// An IPVS scheduler: how the kernel picks a real server for a new connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheduler {
@@ -73,10 +75,24 @@ impl Scheduler {
         }
     }
 
+    /// The one that takes its place over this protocol. Some look at active connections alone, and the
+    /// kernel never takes a flow of UDP for one: they would send all flows to one endpoint. `wlc`
+    /// counts both.
+    #[must_use]
+    pub const fn over(self, protocol: Protocol) -> Self {
+        match (self, protocol) {
+            (Self::ShortestExpectedDelay | Self::NeverQueue | Self::Overflow, Protocol::Udp) => {
+                Self::WeightedLeastConnection
+            }
+            (other, _) => other,
+        }
+    }
+
     /// Whether it looks for another real server if the one that it finds is at its threshold. `dh`
-    /// refuses then (`ip_vs_dh_schedule`), and so would `sh` and `mh` without their flag to fall back.
+    /// refuses then (`ip_vs_dh_schedule`), and so would `sh` and `mh` without their flag to fall back;
+    /// `lblc` stays where it was (`ip_vs_lblc_schedule`).
     pub const fn passes_over(self) -> bool {
-        !matches!(self, Self::DestinationHash)
+        !matches!(self, Self::DestinationHash | Self::LocalityLeastConnection)
     }
 
     /// The scheduler of that name.

@@ -26,9 +26,9 @@ const FAR_UDP: usize = 8;
 /// The same for a hash, where a farther endpoint always has its turns, or as many as there are in
 /// the first rank.
 const FAR_HASH: usize = 4;
-/// The turns of an endpoint of the first rank and of the second of more than two: the kernel squeezes
-/// what it is given into 64 for the largest weight (`ip_vs_mh_shift_weight`).
-const NEAR_TURNS: u32 = 64;
+/// The turns of an endpoint of the first rank and of the second of more than two: the kernel halves
+/// all weights until the largest has at most six bits (`ip_vs_mh_shift_weight`).
+const NEAR_TURNS: u32 = 63;
 const NEXT_TURNS: u32 = 2;
 /// The most steps of a round of `wrr`, which looks at every real server in each, with a lock held
 /// (about 4 ns each: 1 ms).
@@ -38,6 +38,8 @@ const WRR_STEPS: u64 = 250_000;
 /// that: what they admit beyond a budget is head-room and what comes and ends within a tick. Once
 /// all are full they admit more, but then no farther endpoint is idle.
 const MARGIN: u32 = 16;
+/// More connections at a time than any endpoint has.
+const ENDLESS: u32 = 1 << 24;
 /// The most that is learned of an endpoint whose capacity is `auto`.
 const LEARNED: u32 = 4_096;
 
@@ -181,7 +183,7 @@ fn scheduler(ladder: bool, protocol: Protocol, named: Option<Scheduler>, here: &
         // The kernel never takes a flow of UDP for active, so `sed` would see all of them idle.
         (None, Protocol::Udp) if ladder => Scheduler::WeightedLeastConnection,
         (None, _) if ladder => Scheduler::ShortestExpectedDelay,
-        (None, _) => here.scheduler,
+        (None, _) => here.scheduler.over(protocol),
     }
 }
 
@@ -254,6 +256,8 @@ fn share(
         .collect();
     let weights = match scheduler {
         Scheduler::WeightedRoundRobin => within_a_round(weights),
+        // To it, weights are how many connections an endpoint takes before it refuses.
+        Scheduler::Overflow => weights.into_iter().map(|one| ENDLESS + one).collect(),
         _ => weights,
     };
     weights.into_iter().map(|weight| (0, weight)).collect()

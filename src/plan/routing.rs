@@ -99,17 +99,9 @@ impl<'a> Routing<'a> {
         }
     }
 
-    /// The scheduler that was asked for by name, as far as it is one for this protocol. Some look at
-    /// active connections alone, and the kernel never takes a flow of UDP for one: they would send
-    /// all flows to one endpoint. `wlc` counts both.
+    /// The scheduler that was asked for by name, as far as it is one for this protocol.
     pub fn scheduler_for(&self, protocol: Protocol) -> Option<Scheduler> {
-        match (self.scheduler?, protocol) {
-            (
-                Scheduler::ShortestExpectedDelay | Scheduler::NeverQueue | Scheduler::Overflow,
-                Protocol::Udp,
-            ) => Some(Scheduler::WeightedLeastConnection),
-            (named, _) => Some(named),
-        }
+        Some(self.scheduler?.over(protocol))
     }
 
     /// The capacity of an endpoint: what its slice says of it, else its Service, else the node that

@@ -156,7 +156,41 @@ fn by_hash_few_farther_endpoints_have_turns() {
         };
         (of(true), of(false))
     };
-    assert_eq!(turns(1), (64, 4 * 2 + 4));
-    assert_eq!(turns(4), (256, 4 * 2 + 4));
-    assert_eq!(turns(40), (64 * 40, 40 * 2 + 40));
+    assert_eq!(turns(1), (63, 4 * 2 + 4));
+    assert_eq!(turns(4), (4 * 63, 4 * 2 + 4));
+    assert_eq!(turns(40), (40 * 63, 40 * 2 + 40));
+}
+
+#[test]
+fn the_usual_scheduler_is_wlc_for_udp_too_if_it_counts_active_connections_alone() {
+    let here = Here {
+        scheduler: Scheduler::NeverQueue,
+        ..here()
+    };
+    let mut web = web(|_| {});
+    web.ports = [Protocol::Tcp, Protocol::Udp]
+        .map(|protocol| service_port("dns", protocol, 53))
+        .into();
+    let slices = near_to_far();
+    let plan = plan(&web, &[&slices], &here);
+    let schedulers = plan.iter().flat_map(|(id, ports)| {
+        let servers = ports.servers.iter();
+        servers.map(move |server| (id.port.protocol, server.scheduler))
+    });
+    let schedulers: Vec<_> = schedulers.collect();
+    assert_eq!(
+        schedulers,
+        [
+            (Protocol::Tcp, Scheduler::NeverQueue),
+            (Protocol::Udp, Scheduler::WeightedLeastConnection),
+        ]
+    );
+}
+
+#[test]
+fn to_ovf_weights_are_no_bound_and_nearer_ones_weigh_more() {
+    let web = web(|tuning| tuning.scheduler = Said::Valid(Scheduler::Overflow));
+    let server = server(&web, &[near_to_far()]);
+    assert!(server.reals.iter().all(|real| real.weight > 1_000_000));
+    assert!(weight(&server, "10.1.1.5") > weight(&server, "10.1.2.5"));
 }

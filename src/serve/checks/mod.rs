@@ -84,16 +84,20 @@ impl Checks {
 
     /// The check of a Service is this from now on.
     pub fn set(&self, service: &ServiceId, check: Option<Check>) {
-        let ports = self.change(|checks| {
-            let before = checks.get(service).map(|check| check.port);
-            let after = check.as_ref().map(|check| check.port);
+        let place = |check: &Check| {
+            let families: Vec<Family> = check.local.keys().copied().collect();
+            (check.port, families)
+        };
+        let moved = self.change(|checks| {
+            let before = checks.get(service).map(place);
+            let after = check.as_ref().map(place);
             match check {
                 Some(check) => checks.insert(service.clone(), check),
                 None => checks.remove(service),
             };
             before != after
         });
-        if ports {
+        if moved {
             self.changed.notify_one();
         }
     }

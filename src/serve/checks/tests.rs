@@ -137,6 +137,22 @@ async fn a_port_is_open_for_as_long_as_it_is_wanted() {
     served.abort();
 }
 
+#[tokio::test]
+async fn ports_are_looked_at_when_a_service_has_another_family() {
+    let checks = checks(health(), 30_000, 1);
+    checks.changed.notified().await;
+    let changed = async || {
+        let notified = checks.changed.notified();
+        tokio::time::timeout(Duration::ZERO, notified).await.is_ok()
+    };
+    let mut single = web(30_000);
+    single.cluster_ips.pop();
+    checks.set(&id("web"), Check::of(&single, &[], "a1"));
+    assert!(changed().await);
+    checks.set(&id("web"), Check::of(&single, &[], "a1"));
+    assert!(!changed().await, "it is the same");
+}
+
 /// The port is tried again when it has been told that somebody else has it.
 #[tokio::test(start_paused = true)]
 async fn a_port_that_is_taken_is_told_and_answered_once_it_is_free() {
