@@ -1,5 +1,7 @@
 //! Services that come, change and go, and what their clients have of it.
 
+use std::net::SocketAddr;
+
 use anyhow::{Result, ensure};
 use lab::traffic::{Failure, Protocol};
 use lab::world::objects::{Endpoint, Port, Service};
@@ -7,7 +9,7 @@ use lab::world::{ECHO_PORT, Place, Topology, World};
 use serde_json::json;
 use spillway::kernel::ipvs::Client;
 
-use crate::bed::{Bed, NODE_PORT, fails, served_by, unserved};
+use crate::bed::{BALANCER, Bed, NODE_PORT, fails, served_by, unserved};
 
 /// e2e: "should be able to up and down services", "should work after the service has been
 /// recreated", "should be updated after adding or deleting ports".
@@ -52,9 +54,15 @@ pub fn a_service_that_is_not_for_a_proxy_is_not_served() -> Result<()> {
     served_by(&bed.client, node_port, &pod)?;
 
     let patch = |patch| api.patch("services", web.in_namespace(), web.name(), patch);
-    let label = |name: serde_json::Value| json!({"metadata": {"labels": {"service.kubernetes.io/service-proxy-name": name}}});
+    let label = |label: &str, value: serde_json::Value| {
+        let key = format!("service.kubernetes.io/{label}");
+        json!({"metadata": {"labels": {key: value}}})
+    };
     for (away, back) in [
-        (label(json!("other")), label(json!(null))),
+        (
+            label("service-proxy-name", json!("other")),
+            label("service-proxy-name", json!(null)),
+        ),
         (
             json!({"spec": {"type": "ExternalName", "externalName": "example.com"}}),
             json!({"spec": {"type": "LoadBalancer"}}),
@@ -66,6 +74,52 @@ pub fn a_service_that_is_not_for_a_proxy_is_not_served() -> Result<()> {
         patch(back)?;
         served_by(&bed.client, web.v4(80), &pod)?;
         served_by(&bed.client, node_port, &pod)?;
+    }
+
+    // The other label says it of the endpoints.
+    let slice = |patch| api.patch("endpointslices", "default", "web-ipv4", patch);
+    slice(label("headless", json!("")))?;
+    unserved(&bed.client, web.v4(80))?;
+    served_by(&bed.client, web.v6(80), &pod)?;
+    slice(label("headless", json!(null)))?;
+    served_by(&bed.client, web.v4(80), &pod)
+}
+
+/// e2e: "update nodePort", "should be able to change the type and ports of a TCP service".
+pub fn node_ports_come_change_and_go() -> Result<()> {
+    const OTHER_PORT: u16 = NODE_PORT + 1;
+    let bed = Bed::start()?;
+    let (cluster, outside) = (bed.cluster()?, bed.world.outside());
+    let pod = [&bed.pods[1]];
+    let port = || Port::tcp("http", 80).to(ECHO_PORT);
+    let cluster_ip = cluster.service("web", [port()]).dual_stack();
+    let on_nodes = |number| cluster_ip.clone().with_ports([port().node_port(number)]);
+    let balanced = BALANCER
+        .into_iter()
+        .fold(on_nodes(OTHER_PORT), Service::load_balancer);
+    let node = bed.node()?;
+    let at = |number| [node.v4(number), node.v6(number)];
+    let announced = BALANCER.map(|ip| (ip, 80).into());
+    let nowhere: [SocketAddr; 0] = [];
+    for (service, open, closed) in [
+        (
+            &on_nodes(NODE_PORT),
+            &at(NODE_PORT)[..],
+            &at(OTHER_PORT)[..],
+        ),
+        (&on_nodes(OTHER_PORT), &at(OTHER_PORT), &at(NODE_PORT)),
+        (&balanced, &announced, &at(NODE_PORT)),
+        (&on_nodes(NODE_PORT), &at(NODE_PORT), &announced),
+        (&cluster_ip, &nowhere, &at(NODE_PORT)),
+    ] {
+        cluster.publish(service, pod)?;
+        for to in open {
+            served_by(outside, *to, &pod)?;
+        }
+        for to in closed {
+            unserved(outside, *to)?;
+        }
+        served_by(&bed.client, cluster_ip.v4(80), &pod)?;
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
             internal::hints_keep_traffic_in_the_zone,
             lifecycle::services_come_change_and_go_and_leave_the_others_alone,
             lifecycle::a_service_that_is_not_for_a_proxy_is_not_served,
+            lifecycle::node_ports_come_change_and_go,
             lifecycle::what_is_ready_serves_and_without_any_clients_are_refused,
             lifecycle::connections_outlive_changes_and_the_service_itself,
             lifecycle::the_start_of_the_agent_is_an_event_of_its_node,
