@@ -9,6 +9,7 @@ use tracing::{debug, info};
 
 use super::ground::Ground;
 use super::inbox::{Inbox, Message};
+use super::lacking::{Lacking, Policy};
 use super::pace::Pacer;
 use super::reporter::Reporter;
 use super::routes;
@@ -59,7 +60,7 @@ pub trait Observer {
 }
 
 /// The state after a sync, or after an attempt at one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Report {
     /// Whether all that has arrived is in the kernel, but for single Services that fail.
     pub synced: bool,
@@ -69,6 +70,8 @@ pub struct Report {
     pub services: usize,
     /// How many endpoints there are.
     pub endpoints: usize,
+    /// How many service ports have endpoints, but none on this node, though this policy asks for such.
+    pub lacking: Vec<(Policy, Family, usize)>,
     /// How many Services were planned again.
     pub planned: usize,
     /// How many objects failed and wait to be tried again.
@@ -86,6 +89,7 @@ pub struct Core<P, O> {
     syncer: Syncer<P>,
     pacer: Pacer,
     reporter: Option<Reporter>,
+    lacking: Lacking,
     ground: Option<(Ground, Base)>,
     here: Here,
     observer: O,
@@ -110,6 +114,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
             syncer,
             pacer,
             reporter: None,
+            lacking: Lacking::default(),
             ground: None,
             here,
             observer,
@@ -283,6 +288,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
             waited,
             services,
             endpoints: self.snapshot.endpoint_count(),
+            lacking: self.lacking.count(),
             planned,
             failing,
             sent: self.syncer.sent(),
@@ -315,6 +321,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
                 if let Some(reporter) = &mut self.reporter {
                     reporter.planned(id, &plan, &slices, &self.here);
                 }
+                self.lacking.planned(id, &plan);
                 self.pacer.arrange(id, &mut plan, &mut self.syncer, now);
                 plans.push((id.clone(), plan));
             }

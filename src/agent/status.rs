@@ -92,6 +92,9 @@ impl Observer for Status {
         let now = SystemTime::now();
         self.metrics.cluster(report.services, report.endpoints);
         self.metrics.failing(report.failing);
+        for (policy, family, ports) in &report.lacking {
+            self.metrics.lacking(policy.name(), *family, *ports);
+        }
         self.count(report.sent);
         self.forgot(report.forgotten);
         if !report.synced {
@@ -147,6 +150,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::agent::lacking::Policy;
 
     /// After it no change may wait any longer.
     const NO_PATIENCE: Duration = Duration::ZERO;
@@ -176,6 +180,7 @@ mod tests {
             waited: Some(Duration::from_secs(1)),
             services: 2,
             endpoints: 3,
+            lacking: vec![(Policy::Internal, Family::V4, 5)],
             planned: 1,
             failing,
             sent: Sent {
@@ -213,6 +218,7 @@ mod tests {
         ensure_has(
             &metrics,
             &[
+                "kubeproxy_sync_proxy_rules_no_local_endpoints_total{traffic_policy=\"internal\",ip_family=\"IPv4\"} 5",
                 "spillway_failing_objects 1",
                 "spillway_kernel_errors_total{room=\"shared\"} 1",
                 "kubeproxy_sync_proxy_rules_service_changes_pending 0",

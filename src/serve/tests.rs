@@ -152,6 +152,7 @@ fn metrics_have_the_names_of_kube_proxy() {
     metrics.ipvs_messages(7);
     metrics.cluster(2, 20);
     metrics.failing(3);
+    metrics.lacking("external", Family::V6, 4);
     let health = healthy();
     health_answer("/healthz", &health, &metrics, time(0));
     health.node_eligible(false);
@@ -165,6 +166,7 @@ fn metrics_have_the_names_of_kube_proxy() {
         "kubeproxy_network_programming_duration_seconds_bucket{le=\"1.0\",ip_family=\"IPv4\"} 1",
         "kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family=\"IPv4\"} 3",
         "kubeproxy_conntrack_reconciler_sync_duration_seconds_count 1",
+        "kubeproxy_sync_proxy_rules_no_local_endpoints_total{traffic_policy=\"external\",ip_family=\"IPv6\"} 4",
         "kubeproxy_sync_proxy_rules_service_changes_total 1",
         "kubeproxy_sync_proxy_rules_service_changes_pending 0",
         "kubeproxy_sync_proxy_rules_endpoint_changes_total 2",

@@ -26,6 +26,7 @@ pub struct Proxy {
     service_changes_pending: Gauge,
     endpoint_changes: Counter,
     endpoint_changes_pending: Gauge,
+    lacking: Family<ByPolicy, Gauge>,
     programming: Family<ByFamily, Histogram>,
     flow_looks: Histogram,
     flows_forgotten: Family<ByFamily, Counter>,
@@ -35,6 +36,12 @@ pub struct Proxy {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByFamily {
+    ip_family: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByPolicy {
+    traffic_policy: &'static str,
     ip_family: &'static str,
 }
 
@@ -96,6 +103,11 @@ impl Proxy {
             "sync_proxy_rules_endpoint_changes_pending",
             "Pending proxy rules Endpoint changes",
         );
+        let lacking = add(
+            registry,
+            "sync_proxy_rules_no_local_endpoints_total",
+            "Number of service ports with a Local traffic policy and no endpoints on this node, but elsewhere",
+        );
         let programming = add_metric(
             registry,
             "network_programming_duration_seconds",
@@ -131,6 +143,7 @@ impl Proxy {
             service_changes_pending,
             endpoint_changes,
             endpoint_changes_pending,
+            lacking,
             programming,
             flow_looks,
             flows_forgotten,
@@ -151,6 +164,18 @@ impl Metrics {
     pub fn endpoints_changed(&self) {
         self.proxy.endpoint_changes.inc();
         self.proxy.endpoint_changes_pending.inc();
+    }
+
+    /// So many service ports have endpoints in a family, but none on this node, though the traffic
+    /// policy of this name asks for such.
+    pub fn lacking(&self, traffic_policy: &'static str, family: model::Family, ports: usize) {
+        let ByFamily { ip_family } = family.into();
+        let of = ByPolicy {
+            traffic_policy,
+            ip_family,
+        };
+        let ports = i64::try_from(ports).unwrap_or(i64::MAX);
+        self.proxy.lacking.get_or_create(&of).set(ports);
     }
 
     /// No change waits any more.
