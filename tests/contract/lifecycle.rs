@@ -97,6 +97,10 @@ pub fn node_ports_come_change_and_go() -> Result<()> {
     let balanced = BALANCER
         .into_iter()
         .fold(on_nodes(OTHER_PORT), Service::load_balancer);
+    let unexposed = BALANCER
+        .into_iter()
+        .fold(cluster_ip.clone(), Service::load_balancer)
+        .spec("allocateLoadBalancerNodePorts", false.into());
     let node = bed.node()?;
     let at = |number| [node.v4(number), node.v6(number)];
     let announced = BALANCER.map(|ip| (ip, 80).into());
@@ -109,6 +113,7 @@ pub fn node_ports_come_change_and_go() -> Result<()> {
         ),
         (&on_nodes(OTHER_PORT), &at(OTHER_PORT), &at(NODE_PORT)),
         (&balanced, &announced, &at(NODE_PORT)),
+        (&unexposed, &announced, &at(OTHER_PORT)),
         (&on_nodes(NODE_PORT), &at(NODE_PORT), &announced),
         (&cluster_ip, &nowhere, &at(NODE_PORT)),
     ] {

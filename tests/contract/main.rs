@@ -40,6 +40,7 @@ fn main() -> ExitCode {
             addresses::a_firewall_that_drops_by_default_is_named,
             pods::pods_are_told_by_the_networks_of_all_pods,
             pods::pods_are_told_by_the_networks_of_the_node,
+            pods::where_all_is_masqueraded_pods_see_the_node,
             pods::pods_are_told_by_the_link_that_they_are_at,
             pods::pods_are_told_by_what_their_links_are_called,
             affinity::a_client_gets_one_pod_at_all_addresses_of_a_service_port,

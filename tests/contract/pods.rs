@@ -48,6 +48,27 @@ pub fn pods_are_told_by_the_networks_of_the_node() -> Result<()> {
     told(&bed)
 }
 
+/// `masqueradeAll`: pods see the node as the client of every `ClusterIP`. Policy Local keeps the
+/// addresses of clients from outside all the same.
+pub fn where_all_is_masqueraded_pods_see_the_node() -> Result<()> {
+    let bed = Bed::with(&saying("iptables: {masqueradeAll: true}"))?;
+    let pods = [&bed.pods[0], &bed.pods[1]];
+    let web = bed.web()?.external_local();
+    bed.cluster()?.publish(&web, pods)?;
+    let (outside, node) = (bed.world.outside(), bed.node()?);
+    for to in [web.v4(80), web.v6(80)] {
+        served_by(&bed.client, to, &pods)?;
+        let client = seen(&bed.client, to)?;
+        ensure!(node.has(client), "{to}: the pod saw {client}");
+    }
+    for to in [node.v4(NODE_PORT), node.v6(NODE_PORT)] {
+        served_by(outside, to, &pods[..1])?;
+        let client = seen(outside, to)?;
+        ensure!(!node.has(client), "{to}: the pod saw {client}");
+    }
+    Ok(())
+}
+
 fn told(bed: &Bed) -> Result<()> {
     let [near, far] = [&bed.pods[0], &bed.pods[1]];
     let web = bed.web()?.external_local();
