@@ -102,7 +102,7 @@ impl Observer for Ears {
     fn worked(&self, report: &Report) {
         if report.synced && report.waited.is_some() {
             // At the end of the benchmark nobody listens any more.
-            let _ = self.0.send(report.clone());
+            let _ = self.0.send(*report);
         }
     }
 

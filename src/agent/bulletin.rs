@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::capacity::{Controller, Key, RankState, Standing, StandingLevel, StandingRank};
 use crate::model::EndpointSet;
 use crate::serve::events::{Happening, Reason, Subject, Teller};
+use crate::serve::routes::title_of;
 use crate::serve::{LevelCount, Metrics};
 
 /// How often it is worth telling.
@@ -85,10 +86,8 @@ fn reason(standing: &Standing) -> Option<Reason> {
 
 /// The levels of a rank.
 fn title(rank: &StandingRank) -> String {
-    let levels = rank.levels.iter().map(|one| match &one.cluster {
-        Some(cluster) => format!("{} {cluster}", one.level),
-        None => one.level.to_string(),
-    });
+    let levels = rank.levels.iter();
+    let levels = levels.map(|one| title_of(one.level.name(), one.cluster.as_deref()));
     levels.collect::<Vec<_>>().join(" and ")
 }
 

@@ -53,6 +53,8 @@ pub trait Observer {
     /// A Service has been looked at: this is to be said at its health-check node port, if it has
     /// one.
     fn checked(&self, _service: &ServiceId, _check: Option<Check>) {}
+    /// So many service ports have endpoints, but none on this node, though this policy asks for such.
+    fn lacking(&self, _ports: &[(Policy, Family, usize)]) {}
     /// This agent's own Node is known to be like this.
     fn node(&self, node: &Node);
     /// Node ports are served at this node's addresses in these networks.
@@ -60,7 +62,7 @@ pub trait Observer {
 }
 
 /// The state after a sync, or after an attempt at one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Report {
     /// Whether all that has arrived is in the kernel, but for single Services that fail.
     pub synced: bool,
@@ -70,8 +72,6 @@ pub struct Report {
     pub services: usize,
     /// How many endpoints there are.
     pub endpoints: usize,
-    /// How many service ports have endpoints, but none on this node, though this policy asks for such.
-    pub lacking: Vec<(Policy, Family, usize)>,
     /// How many Services were planned again.
     pub planned: usize,
     /// How many objects failed and wait to be tried again.
@@ -262,6 +262,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
         if !self.program(touched, inbox) {
             return;
         }
+        if planned > 0 {
+            self.observer.lacking(&self.lacking.count());
+        }
         if !self.swept {
             self.swept = true;
             self.audit = Some(Instant::now() + AUDIT);
@@ -288,7 +291,6 @@ impl<P: Platform, O: Observer> Core<P, O> {
             waited,
             services,
             endpoints: self.snapshot.endpoint_count(),
-            lacking: self.lacking.count(),
             planned,
             failing,
             sent: self.syncer.sent(),

@@ -23,7 +23,7 @@ impl Observer for Ears {
     fn queued(&self) {}
 
     fn worked(&self, report: &Report) {
-        self.0.borrow_mut().push(report.clone());
+        self.0.borrow_mut().push(*report);
     }
 
     fn node(&self, _: &Node) {}

@@ -10,7 +10,7 @@ use crate::model::{Capacity, EndpointSet, Level, Origin, SetId};
 use crate::plan::{
     By, Frontend, PortPlan, RealServer, ServicePlan, Style, Unserved, VirtualServer, Word,
 };
-use crate::serve::routes::{self, EndpointRoutes, FamilyRoutes, LevelRoutes, LevelState};
+use crate::serve::routes::{self, EndpointRoutes, FamilyRoutes, LevelRoutes, LevelState, title_of};
 use crate::serve::routes::{Origin as Declared, Origination, PortRoutes, Source};
 
 /// The routes of a Service as they are planned by these words.
@@ -181,10 +181,8 @@ fn together(server: &VirtualServer) -> Vec<String> {
     let shared = ranks.into_values().filter(|levels| levels.len() > 1);
     shared
         .map(|levels| {
-            let levels = levels.into_iter().map(|(level, cluster)| match cluster {
-                Some(cluster) => format!("{level} {cluster}"),
-                None => level.to_string(),
-            });
+            let levels = levels.into_iter();
+            let levels = levels.map(|(level, cluster)| title_of(level.name(), cluster));
             let levels: Vec<String> = levels.collect();
             format!("levels {} are filled together", levels.join(","))
         })

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::bulletin::Bulletin;
 use super::core::{Observer, Report};
+use super::lacking::Policy;
 use crate::capacity::Controller;
 use crate::model::{Family, Node, ServiceId};
 use crate::serve::events::Teller;
@@ -92,9 +93,6 @@ impl Observer for Status {
         let now = SystemTime::now();
         self.metrics.cluster(report.services, report.endpoints);
         self.metrics.failing(report.failing);
-        for (policy, family, ports) in &report.lacking {
-            self.metrics.lacking(policy.name(), *family, *ports);
-        }
         self.count(report.sent);
         self.forgot(report.forgotten);
         if !report.synced {
@@ -117,6 +115,12 @@ impl Observer for Status {
     fn paced(&self, controller: &Controller) {
         let mut bulletin = self.bulletin.lock().unwrap_or_else(PoisonError::into_inner);
         bulletin.publish(controller, &self.metrics, &self.teller, Instant::now());
+    }
+
+    fn lacking(&self, ports: &[(Policy, Family, usize)]) {
+        for (policy, family, ports) in ports {
+            self.metrics.lacking(policy.name(), *family, *ports);
+        }
     }
 
     fn agents(&self, agents: u32) {
@@ -150,7 +154,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::agent::lacking::Policy;
 
     /// After it no change may wait any longer.
     const NO_PATIENCE: Duration = Duration::ZERO;
@@ -168,6 +171,7 @@ mod tests {
         );
         status.arrived(&Event::Service(Change::Delete(ServiceId::new("a", "b"))));
         status.queued();
+        status.lacking(&[(Policy::Internal, Family::V4, 5)]);
         for report in reports {
             status.worked(report);
         }
@@ -180,7 +184,6 @@ mod tests {
             waited: Some(Duration::from_secs(1)),
             services: 2,
             endpoints: 3,
-            lacking: vec![(Policy::Internal, Family::V4, 5)],
             planned: 1,
             failing,
             sent: Sent {

@@ -22,12 +22,8 @@ impl Server {
         if !self.drain_back || flows || self.style != Style::Ladder {
             return Vec::new();
         }
-        let of = |place| {
-            let endpoints = self.endpoints.iter();
-            endpoints.filter(move |endpoint| endpoint.place == place)
-        };
         let has_room = |place| {
-            let sum = Sum::of(of(place), at);
+            let sum = Sum::of(self.members(place), at);
             sum.budget
                 .is_none_or(|budget| sum.load < budget * at.pace.leave)
         };
@@ -39,7 +35,7 @@ impl Server {
             endpoint.load(at.unit) > 0 && quiet >= at.pace.call_back
         };
         (nearest + 1..self.ranks.len())
-            .flat_map(|place| of(place).filter(old))
+            .flat_map(|place| self.members(place).filter(old))
             .map(|endpoint| endpoint.address)
             .collect()
     }

@@ -39,9 +39,9 @@ pub struct Pace {
 }
 
 impl Default for Pace {
-    /// Tick 500 ms (100 ms under churn), 2 s between edits of a hash, gather 5 s, slow start 30 s from 10 %, enter at 1.0 for 1 s,
-    /// leave at 0.75 for 10 s, idle after 10 s, a lift sinks after 1.5 s, primary from 20 % of
-    /// demand, called back after 30 s, budgets last 10 s.
+    /// Tick 500 ms (100 ms under churn), 2 s between edits of a hash, gather 5 s, slow start 30 s
+    /// from 10 %, enter at 1.0 for 1 s, leave at 0.75 for 10 s, idle after 10 s, a lift sinks after
+    /// 1.5 s, primary from 20 % of demand, called back after 30 s, budgets last 10 s.
     fn default() -> Self {
         Self {
             tick: Duration::from_millis(500),

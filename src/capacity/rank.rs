@@ -94,24 +94,20 @@ impl Rank {
         ranks.collect()
     }
 
-    /// Counts a tick: the new connections of its endpoints, whether they came past a nearer rank,
-    /// and how long it took.
-    pub fn count<'a>(
-        &mut self,
-        endpoints: impl Iterator<Item = &'a Endpoint>,
-        spilled: bool,
-        elapsed: Duration,
-    ) {
+    /// Counts the new connections of its endpoints, and whether they came past a nearer rank.
+    pub fn count<'a>(&mut self, endpoints: impl Iterator<Item = &'a Endpoint>, spilled: bool) {
         for endpoint in endpoints {
             if let Some(part) = self.parts.iter_mut().find(|part| part.has(endpoint)) {
                 part.total.connections += endpoint.moved.new;
                 part.total.spilled += if spilled { endpoint.moved.new } else { 0 };
             }
         }
-        if self.saturation.is_saturated() {
-            for part in &mut self.parts {
-                part.total.saturated += elapsed;
-            }
+    }
+
+    /// It was saturated for so long.
+    pub fn spend(&mut self, elapsed: Duration) {
+        for part in &mut self.parts {
+            part.total.saturated += elapsed;
         }
     }
 

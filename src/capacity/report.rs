@@ -33,7 +33,7 @@ impl Server {
     }
 
     fn rank(&self, place: usize, rank: &Rank, used: f64, at: Moment<'_>) -> StandingRank {
-        let members = || self.endpoints.iter().filter(|one| one.place == place);
+        let members = || self.members(place);
         let sum = Sum::of(members(), at);
         let mut endpoints: Vec<StandingEndpoint> =
             members().map(|one| self.endpoint(one, used, at)).collect();
@@ -62,9 +62,7 @@ impl Server {
     }
 
     fn level(&self, place: usize, part: &Part, at: Moment<'_>) -> StandingLevel {
-        let members = self.endpoints.iter();
-        let members = members.filter(|one| one.place == place && part.has(one));
-        let sum = Sum::of(members, at);
+        let sum = Sum::of(self.members(place).filter(|one| part.has(one)), at);
         StandingLevel {
             level: part.level,
             cluster: part.cluster.clone(),
@@ -110,8 +108,8 @@ impl Server {
 
     /// Whether nothing keeps any of a rank's endpoints from getting what nobody else has room for.
     fn takes_the_rest(&self, place: usize) -> bool {
-        let mut members = self.endpoints.iter().filter(|one| one.place == place);
-        members.any(|one| matches!(one.gate, Gate::Last { .. }))
+        self.members(place)
+            .any(|one| matches!(one.gate, Gate::Last { .. }))
     }
 
     fn reason(

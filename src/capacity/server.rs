@@ -187,6 +187,12 @@ impl Server {
         }
     }
 
+    /// The endpoints of a rank.
+    pub(super) fn members(&self, place: usize) -> impl Iterator<Item = &Endpoint> {
+        let endpoints = self.endpoints.iter();
+        endpoints.filter(move |endpoint| endpoint.place == place)
+    }
+
     fn load(&self) -> f64 {
         let loads = self.loads().map(|(_, load)| f64::from(load));
         loads.sum()
@@ -288,7 +294,7 @@ impl Server {
         let nearest_first = self.is_strict() && self.unit == Unit::Connections;
         let mut closed_before = false;
         for place in 0..self.ranks.len() {
-            let sum = Sum::of(self.endpoints.iter().filter(|one| one.place == place), at);
+            let sum = Sum::of(self.members(place), at);
             let spilled = closed_before || (nearest_first && place > 0);
             self.spilled += if spilled { sum.new } else { 0 };
             closed_before |= sum.count > 0 && sum.closed == sum.count;
@@ -298,13 +304,16 @@ impl Server {
             if sum.load > 0.0 || sum.new > 0 {
                 rank.busy = Some(at.now);
             }
+            let members = self.endpoints.iter().filter(|one| one.place == place);
+            rank.count(members, spilled);
             if let Some(budget) = sum.budget {
                 let closed = place != last && sum.closed == sum.count;
                 rank.saturation
                     .see(sum.load, budget, closed, at.pace, at.now);
+                if rank.saturation.is_saturated() {
+                    rank.spend(elapsed);
+                }
             }
-            let members = self.endpoints.iter().filter(|one| one.place == place);
-            rank.count(members, spilled, elapsed);
         }
         if self.is_spilling() {
             self.saturated += elapsed;

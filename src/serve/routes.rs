@@ -163,10 +163,15 @@ pub struct LevelRoutes {
 impl LevelRoutes {
     /// Its name in tables: `zone`, or `remote west`.
     pub fn title(&self) -> String {
-        match &self.cluster {
-            Some(cluster) => format!("{} {cluster}", self.level),
-            None => self.level.clone(),
-        }
+        title_of(&self.level, self.cluster.as_deref())
+    }
+}
+
+/// A level as tables and Events name it: `zone`, `remote west`.
+pub fn title_of(level: &str, cluster: Option<&str>) -> String {
+    match cluster {
+        Some(cluster) => format!("{level} {cluster}"),
+        None => level.to_owned(),
     }
 }
 

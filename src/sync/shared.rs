@@ -12,7 +12,7 @@ use super::refs::Refs;
 use super::routes::{Claim, Routes};
 use crate::kernel::link::Refused;
 use crate::kernel::mark::Mark;
-use crate::kernel::nft::{Affinity, Base, Element, Transaction};
+use crate::kernel::nft::{Base, Element, Transaction};
 use crate::plan::Frontend;
 
 /// Shared state, as it shall be and as it is.
@@ -162,10 +162,7 @@ impl Shared {
         let mut members = self.members.pending();
         if self.keep_unclaimed {
             // But a map cannot hold two values for one key.
-            let lasting = |element: &Element| match *element {
-                Element::Affinity(Affinity::Lasting { server, .. }) => Some(server),
-                _ => None,
-            };
+            let lasting = |element: &Element| element.lasting().map(|(server, _)| server);
             let changed: BTreeSet<Mark> = members.add.iter().filter_map(lasting).collect();
             members
                 .remove

@@ -14,6 +14,15 @@ fn together() -> VirtualServer {
     plan
 }
 
+/// With so many connections that the farther one gets some.
+fn used() -> World {
+    let controller = Controller::new(Pace::default());
+    let mut world = World::warm(controller, key(Protocol::Tcp), together());
+    world.open(30, LONG, 10 * MILLIS);
+    world.pass(SECOND);
+    world
+}
+
 fn counted(world: &World) -> Vec<(Level, usize, u32, u64, u64)> {
     let ranks = world.standing().ranks;
     let levels = ranks.into_iter().flat_map(|rank| rank.levels);
@@ -27,13 +36,7 @@ fn counted(world: &World) -> Vec<(Level, usize, u32, u64, u64)> {
 
 #[test]
 fn levels_that_are_filled_together_are_counted_one_by_one() {
-    let mut world = World::warm(
-        Controller::new(Pace::default()),
-        key(Protocol::Tcp),
-        together(),
-    );
-    world.open(30, LONG, 10 * MILLIS);
-    world.pass(SECOND);
+    let world = used();
     let of = counted(&world);
     let levels: Vec<Level> = of.iter().map(|(level, ..)| *level).collect();
     assert_eq!(levels, [Level::Node, Level::Zone, Level::Cluster]);
@@ -54,13 +57,7 @@ fn levels_that_are_filled_together_are_counted_one_by_one() {
 
 #[test]
 fn what_is_counted_goes_on_when_a_level_comes_into_another_rank() {
-    let mut world = World::warm(
-        Controller::new(Pace::default()),
-        key(Protocol::Tcp),
-        together(),
-    );
-    world.open(30, LONG, 10 * MILLIS);
-    world.pass(SECOND);
+    let mut world = used();
     let before = counted(&world);
     for (real, rank) in world.plan.reals.iter_mut().zip([0, 1, 2]) {
         real.rank = rank;

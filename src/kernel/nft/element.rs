@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -138,6 +138,14 @@ impl Element {
     /// For how long a real server is [`Element::Called`]: should the agent die, its connections are
     /// safe again.
     pub const CALLED: Duration = Duration::from_secs(5);
+
+    /// Which virtual server's clients come back, and for how many seconds, if it says so.
+    pub fn lasting(&self) -> Option<(Mark, NonZeroU32)> {
+        match *self {
+            Self::Affinity(Affinity::Lasting { server, seconds }) => Some((server, seconds)),
+            _ => None,
+        }
+    }
 
     /// The set or map that it belongs to.
     pub(super) fn set(&self) -> Set {

@@ -16,7 +16,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU32;
 
-use super::affinity::Affinity;
 use super::chains::{Chain, inner};
 use super::expression::Next;
 use super::rule::{Field, Rule};
@@ -156,13 +155,21 @@ pub struct Timeouts(HashMap<Mark, NonZeroU32>);
 impl Timeouts {
     /// Takes in what the table holds.
     pub fn found(&mut self, elements: &[Element]) {
-        self.0.extend(elements.iter().filter_map(lasting_of));
+        self.0.extend(elements.iter().filter_map(Element::lasting));
     }
 
     /// What they are after a transaction, if that touches them.
     pub fn after(&self, transaction: &Transaction) -> Option<Self> {
-        let gone: Vec<_> = transaction.remove.iter().filter_map(lasting_of).collect();
-        let come: Vec<_> = transaction.add.iter().filter_map(lasting_of).collect();
+        let gone: Vec<_> = transaction
+            .remove
+            .iter()
+            .filter_map(Element::lasting)
+            .collect();
+        let come: Vec<_> = transaction
+            .add
+            .iter()
+            .filter_map(Element::lasting)
+            .collect();
         if gone.is_empty() && come.is_empty() {
             return None;
         }
@@ -190,12 +197,5 @@ impl Timeouts {
 
     fn distinct(&self) -> BTreeSet<NonZeroU32> {
         self.0.values().copied().collect()
-    }
-}
-
-fn lasting_of(element: &Element) -> Option<(Mark, NonZeroU32)> {
-    match *element {
-        Element::Affinity(Affinity::Lasting { server, seconds }) => Some((server, seconds)),
-        _ => None,
     }
 }
