@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Instant;
 
 use anyhow::Result;
-use spillway::capacity::{Adjustment, Budgets, Controller, Count, Key, Pace, RankState};
+use spillway::capacity::{Adjustment, Budgets, Controller, Count, Held, Key, Pace, RankState};
 use spillway::model::{EndpointSlice, Family, Level, Protocol, ServicePortId, SetId};
 use spillway::plan::{Here, Limits, VirtualServer, plan};
 
@@ -86,6 +86,7 @@ impl Seat {
                     connections: dest.connections,
                     in_packets: dest.in_packets,
                     out_packets: dest.out_packets,
+                    returned: Held::default(),
                 }
             })
             .collect()

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use crate::capacity::{Controller, Count, Key, Pace};
-use crate::kernel::ipvs::DestinationEntry;
 use crate::model::{ServiceId, SetId};
 use crate::plan::{PortPlan, ServicePlan};
-use crate::sync::{Platform, Syncer, Trouble};
+use crate::sync::{Counted, Platform, Syncer, Trouble};
 
 /// The capacity loop, and when it is due.
 #[derive(Debug)]
@@ -135,15 +134,15 @@ impl Pacer {
     }
 }
 
-fn counted(id: &SetId, entries: Result<Vec<DestinationEntry>, Trouble>) -> Vec<Count> {
-    let entries = entries.unwrap_or_else(|trouble| {
+fn counted(id: &SetId, counts: Result<Vec<Counted>, Trouble>) -> Vec<Count> {
+    let counts = counts.unwrap_or_else(|trouble| {
         warn!(port = %id, error = %trouble, "the kernel's counts cannot be read");
         Vec::new()
     });
-    entries.iter().filter_map(count).collect()
+    counts.iter().filter_map(count).collect()
 }
 
-fn count(entry: &DestinationEntry) -> Option<Count> {
+fn count(Counted { entry, pinned }: &Counted) -> Option<Count> {
     Some(Count {
         ip: entry.destination.ip,
         port: entry.destination.port.try_into().ok()?,
@@ -152,5 +151,6 @@ fn count(entry: &DestinationEntry) -> Option<Count> {
         connections: entry.stats.connections,
         in_packets: entry.stats.packets_in,
         out_packets: entry.stats.packets_out,
+        returned: *pinned,
     })
 }

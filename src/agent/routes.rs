@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
 use crate::capacity::{EndpointState, RankState, Standing, StandingEndpoint, StandingRank};
-use crate::kernel::ipvs::DestinationEntry;
 use crate::model::{Capacity, EndpointSet, Level, Origin, SetId};
 use crate::plan::{
     By, Frontend, PortPlan, RealServer, ServicePlan, Style, Unserved, VirtualServer, Word,
 };
 use crate::serve::routes::{self, EndpointRoutes, FamilyRoutes, LevelRoutes, LevelState, title_of};
 use crate::serve::routes::{Origin as Declared, Origination, PortRoutes, Source};
+use crate::sync::Counted;
 
 /// The routes of a Service as they are planned by these words.
 pub fn planned(plan: &ServicePlan, words: &[Word]) -> Vec<PortRoutes> {
@@ -194,22 +194,22 @@ fn together(server: &VirtualServer) -> Vec<String> {
 pub fn counted(
     family: &mut FamilyRoutes,
     server: &VirtualServer,
-    counts: &[DestinationEntry],
+    counts: &[Counted],
     standing: Option<&Standing>,
 ) {
-    let counts: HashMap<String, &DestinationEntry> = counts
+    let counts: HashMap<String, &Counted> = counts
         .iter()
         .map(|count| {
-            let there = &count.destination;
+            let there = &count.entry.destination;
             (SocketAddr::new(there.ip, there.port).to_string(), count)
         })
         .collect();
     for level in &mut family.levels {
         for endpoint in &mut level.endpoints {
-            if let Some(count) = counts.get(&endpoint.address) {
-                endpoint.active = Some(u64::from(count.active));
-                endpoint.inactive = Some(u64::from(count.inactive));
-                endpoint.weight = count.destination.weight;
+            if let Some(Counted { entry, pinned }) = counts.get(&endpoint.address) {
+                endpoint.active = Some(u64::from(entry.active + pinned.active));
+                endpoint.inactive = Some(u64::from(entry.inactive + pinned.inactive));
+                endpoint.weight = entry.destination.weight;
             }
         }
         level.active = level.endpoints.iter().map(|one| one.active).sum();

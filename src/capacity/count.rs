@@ -25,6 +25,25 @@ pub struct Count {
     pub in_packets: u64,
     /// Packets to clients since it was added.
     pub out_packets: u64,
+    /// Connections of clients with session affinity that came back to it. The kernel does not count
+    /// them at the virtual server, so that no threshold holds them back.
+    pub returned: Held,
+}
+
+/// Connections that the kernel knows of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Those that are open. Never any for UDP.
+    pub active: u32,
+    /// Those that are over but not forgotten, and all UDP flows.
+    pub inactive: u32,
+}
+
+impl Held {
+    /// All of them.
+    pub fn total(self) -> u32 {
+        self.active.saturating_add(self.inactive)
+    }
 }
 
 impl Count {

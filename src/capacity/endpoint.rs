@@ -272,24 +272,43 @@ impl Endpoint {
 
     /// What counts against its budget.
     pub fn load(&self, unit: Unit) -> u32 {
-        self.recent.count().map_or(0, |count| match unit {
+        let count = self.recent.count();
+        let chosen = count.map_or(0, |count| match unit {
             Unit::Connections => count.active,
             Unit::Flows => count.total(),
+        });
+        chosen.saturating_add(self.returned(unit))
+    }
+
+    /// What of its load no threshold holds back.
+    fn returned(&self, unit: Unit) -> u32 {
+        let count = self.recent.count();
+        count.map_or(0, |count| match unit {
+            Unit::Connections => count.returned.active,
+            Unit::Flows => count.returned.total(),
         })
     }
 
-    /// What its threshold depends on, with its budget lifted by this factor. None: it has no
-    /// budget.
+    /// Whether no client that is new to it may have any of its budget.
+    pub fn is_shut(&self, at: Moment<'_>) -> bool {
+        let budget = self.budget(at);
+        budget.is_some_and(|budget| budget <= self.returned(at.unit))
+    }
+
+    /// What its threshold depends on, with its budget lifted by this factor: what clients that came
+    /// back leave of it. None: it has no budget.
     pub fn situation(&self, factor: f64, at: Moment<'_>) -> Option<Situation> {
         let budget = up(f64::from(self.budget(at)?) * factor);
+        let ceiling = self.ceiling(factor, at)?.max(budget);
+        let returned = self.returned(at.unit);
         let (active, inactive) = self
             .recent
             .count()
             .map_or((0, 0), |count| (count.active, count.inactive));
         Some(Situation {
             unit: at.unit,
-            budget,
-            ceiling: self.ceiling(factor, at)?.max(budget),
+            budget: budget.saturating_sub(returned),
+            ceiling: ceiling.saturating_sub(returned),
             active,
             inactive,
             peak: self.moved.peak,

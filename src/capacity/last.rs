@@ -30,7 +30,7 @@ impl Server {
         let fills = self.style == Style::Ladder && self.scheduler != Scheduler::MaglevHash;
         let mut last: Vec<&mut Endpoint> = Vec::new();
         for endpoint in &mut self.endpoints {
-            let shut = endpoint.budget(at) == Some(0);
+            let shut = endpoint.is_shut(at);
             endpoint.lend(shut.then_some(1));
             if fills && matches!(endpoint.gate, Gate::Last { .. }) {
                 last.push(endpoint);

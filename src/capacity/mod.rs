@@ -36,7 +36,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 pub use controller::Controller;
-pub use count::{Adjustment, Budgets, Count, Demand};
+pub use count::{Adjustment, Budgets, Count, Demand, Held};
 pub use pace::Pace;
 pub use standing::{
     EndpointState, RankState, Standing, StandingEndpoint, StandingLevel, StandingRank,

@@ -86,8 +86,8 @@ impl Server {
             limits: endpoint.gate.limits(),
             capacity: endpoint.most().map(nearest),
             budget,
-            active: count.map_or(0, |count: &Count| count.active),
-            inactive: count.map_or(0, |count| count.inactive),
+            active: count.map_or(0, |count: &Count| count.active + count.returned.active),
+            inactive: count.map_or(0, |count| count.inactive + count.returned.inactive),
             per_second: endpoint.recent.per_second,
             share: part(endpoint.recent.used, used),
             state: match endpoint.gate {

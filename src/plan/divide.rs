@@ -14,7 +14,7 @@ use std::num::NonZeroU32;
 
 use super::endpoints::Candidate;
 use super::ladder::{Ladder, Rung, gcd};
-use super::routing::Routing;
+use super::routing::{Affinity, Routing};
 use super::{Here, Limits, RealServer, Style, order};
 use crate::model::{Capacity, Level, Mode, Protocol, RemoteUse, Scheduler};
 
@@ -65,8 +65,7 @@ pub fn divide(
     let named = routing.scheduler_for(protocol).filter(|_| !own);
     // Where a client leaves an endpoint that is full, the scheduler has to know which one it had: it
     // tells clients by their addresses alone.
-    let affinity = routing.affinity.seconds();
-    let hashed = affinity.is_some() && ranked.is_limited();
+    let hashed = matches!(routing.affinity, Affinity::Yielding(_)) && ranked.is_limited();
     let named = if hashed {
         Some(Scheduler::MaglevHash)
     } else {
@@ -109,7 +108,7 @@ pub fn divide(
     Division {
         scheduler,
         style,
-        affinity: affinity.filter(|_| !hashed),
+        affinity: routing.affinity.seconds().filter(|_| !hashed),
         reals,
     }
 }

@@ -106,7 +106,8 @@ fn plan_port(
             scheduler: division.scheduler,
             style: division.style,
             shed: routing.shed,
-            drain_back: routing.drain_back,
+            // A client with affinity would come back to the same endpoint.
+            drain_back: routing.drain_back && division.affinity.is_none(),
             affinity: division.affinity,
             reals: division.reals,
             unserved: Unserved::Refused,

@@ -107,10 +107,6 @@ impl<'a> Routing<'a> {
     /// The capacity of an endpoint: what its slice says of it, else its Service, else the node that
     /// it runs on, else the configuration file.
     pub fn capacity(&self, slice: &EndpointSlice, endpoint: &Endpoint, level: Level) -> Capacity {
-        if matches!(self.affinity, Affinity::Firm(_)) {
-            // A client that stays with its endpoint cannot be sent away from it.
-            return Capacity::Unlimited;
-        }
         let (_, capacity) = self.capacity_by(Some((slice, endpoint)), level);
         match (capacity, self.host(endpoint, level).percent) {
             (Capacity::Connections(connections), Some(percent)) => {

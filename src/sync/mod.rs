@@ -51,6 +51,7 @@ use job::Job;
 use known::{KnownPort, KnownReal, KnownServer};
 pub use linux::Linux;
 use marks::Marks;
+pub use pins::Counted;
 pub use platform::{Platform, Trouble};
 use shared::Shared;
 

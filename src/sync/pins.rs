@@ -19,6 +19,7 @@ use super::marks::Marks;
 use super::platform::{Platform, Trouble};
 use super::refs::Refs;
 use super::{Syncer, adopt};
+use crate::capacity::Held;
 use crate::kernel::ipvs::{Command, DestinationEntry, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
 use crate::kernel::nft::{Affinity, Element};
@@ -181,23 +182,36 @@ pub fn seconds(plan: &PortPlan) -> Option<NonZeroU32> {
     plan.servers.iter().find_map(|server| server.affinity)
 }
 
-/// Adds to the connections of a virtual server's real servers those that came by their pins.
+/// What the kernel counts for a real server.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// At its virtual server.
+    pub entry: DestinationEntry,
+    /// At its pin.
+    pub pinned: Held,
+}
+
+/// What the kernel counts for the real servers of a virtual server, whose pins have these names.
 pub fn count(
-    pins: &Pins,
+    server: &ServiceKey,
+    pins: &BTreeMap<Address, ServiceKey>,
     platform: &mut impl Platform,
-    counts: &mut [DestinationEntry],
-) -> Result<(), Trouble> {
-    for entry in counts {
-        let port = NonZeroU16::new(entry.destination.port);
-        let pin = port.and_then(|port| pins.get(&(entry.destination.ip, port)));
-        let Some(server) = pin.and_then(|pin| pin.server.as_ref()) else {
-            continue;
-        };
-        for pinned in platform.destinations(&server.key())? {
-            entry.add(&pinned);
-        }
-    }
-    Ok(())
+) -> Result<Vec<Counted>, Trouble> {
+    let entries = platform.destinations(server)?.into_iter();
+    entries
+        .map(|entry| {
+            let mut pinned = Held::default();
+            let port = NonZeroU16::new(entry.destination.port);
+            let pin = port.and_then(|port| pins.get(&(entry.destination.ip, port)));
+            if let Some(pin) = pin {
+                for there in platform.destinations(pin)? {
+                    pinned.active += there.active;
+                    pinned.inactive += there.inactive;
+                }
+            }
+            Ok(Counted { entry, pinned })
+        })
+        .collect()
 }
 
 impl Pin {

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::known::KnownReal;
+use super::known::{KnownReal, KnownServer};
+use super::pins::Counted;
 use super::platform::{Platform, Trouble};
 use super::{Retry, Syncer, diff, pins};
 use crate::capacity::Adjustment;
-use crate::kernel::ipvs::{Command, DestinationEntry, ServiceKey};
+use crate::kernel::ipvs::{Command, ServiceKey};
 use crate::kernel::mark::Mark;
 use crate::model::{Family, SetId};
 use crate::plan::Frontend;
@@ -19,18 +20,18 @@ impl<P: Platform> Syncer<P> {
         self.ports.get(id).map(|known| known.mark)
     }
 
-    /// What the kernel counts for the real servers of a virtual server, and for their pins; nothing
-    /// if there is none.
-    pub fn counts(&mut self, id: &SetId, family: Family) -> Result<Vec<DestinationEntry>, Trouble> {
+    /// What the kernel counts for the real servers of a virtual server, and at their pins; nothing if
+    /// there is none.
+    pub fn counts(&mut self, id: &SetId, family: Family) -> Result<Vec<Counted>, Trouble> {
         let Some(known) = self.ports.get(id) else {
             return Ok(Vec::new());
         };
         let Some(server) = known.server(family) else {
             return Ok(Vec::new());
         };
-        let mut counts = self.platform.destinations(&server.key())?;
-        pins::count(&known.pins, &mut self.platform, &mut counts)?;
-        Ok(counts)
+        let pins = known.pins.iter();
+        let pins = pins.filter_map(|(address, pin)| Some((*address, pin.key()?)));
+        pins::count(&server.key(), &pins.collect(), &mut self.platform)
     }
 
     /// The same for a service port that may not have been programmed since the start, so that a
@@ -40,24 +41,30 @@ impl<P: Platform> Syncer<P> {
         id: &SetId,
         frontends: &[Frontend],
         family: Family,
-    ) -> Result<Vec<DestinationEntry>, Trouble> {
+    ) -> Result<Vec<Counted>, Trouble> {
         if self.ports.contains_key(id) {
             return self.counts(id, family);
         }
-        let mark = frontends.iter().find_map(|frontend| {
+        let server = frontends.iter().find_map(|frontend| {
             let present = self.shared.routes.present((id.port.protocol, *frontend))?;
             let mark = self.range.server(present)?;
-            let servers = self.left.get(&mark)?;
-            let there = servers.iter().any(|server| server.family() == family);
-            there.then_some(mark)
+            Some((mark, self.left_at(mark, family)?))
         });
-        match mark {
-            Some(mark) => self.platform.destinations(&ServiceKey::Mark {
-                family,
-                mark: mark.value(),
-            }),
-            None => Ok(Vec::new()),
-        }
+        let Some((mark, server)) = server else {
+            return Ok(Vec::new());
+        };
+        let pins = self.left_pins.get(&mark).into_iter().flatten();
+        let pins =
+            pins.filter_map(|(address, mark)| Some((*address, self.left_at(*mark, family)?)));
+        pins::count(&server, &pins.collect(), &mut self.platform)
+    }
+
+    /// The virtual server of a mark that a previous run left, if nobody has claimed it yet.
+    fn left_at(&self, mark: Mark, family: Family) -> Option<ServiceKey> {
+        let servers = self.left.get(&mark)?.iter();
+        servers
+            .map(KnownServer::key)
+            .find(|key| key.family() == family)
     }
 
     /// Gives real servers other weights and thresholds. Those that are not there, are on their way

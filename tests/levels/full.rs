@@ -1,6 +1,7 @@
 //! What else may be asked for when endpoints are full.
 
 use anyhow::{Result, ensure};
+use lab::traffic::Protocol;
 use lab::world::Place;
 
 use crate::bed::{Bed, Pods, TCP, at_most, each_has, until};
@@ -50,6 +51,7 @@ pub fn a_client_with_affinity_leaves_a_full_pod_if_it_yields() -> Result<()> {
     let held = bed.hold(TCP, &firm, MANY)?;
     let most = bed.own().map(|pod| held.now().of(&pod.name)).max();
     ensure!(most == Some(MANY), "one pod has all: {}", held.now());
+    drop(held);
 
     let mut held = bed.hold(TCP, &yields, 8)?;
     let now = held.now();
@@ -67,4 +69,46 @@ pub fn a_client_with_affinity_leaves_a_full_pod_if_it_yields() -> Result<()> {
         let held = bed.hold(TCP, &yields, 5)?;
         Ok(held.now().of(&stays.name) == 5)
     })
+}
+
+pub fn others_are_sent_past_a_pod_that_clients_with_affinity_fill() -> Result<()> {
+    const CAPACITY: usize = 10;
+    let mut bed = Bed::new(Pods {
+        node: 1,
+        cluster: 1,
+        ..Pods::default()
+    })?;
+    // Over UDP the first flow of all may go far, and its client would stay there.
+    let mut services = bed.one_each_way(CAPACITY)?;
+    services.retain(|(way, _)| way.0 == Protocol::Tcp);
+    for (_, web) in &mut services {
+        *web = web.clone().affinity(600);
+        bed.east()?.publish(web, bed.own())?;
+    }
+    bed.start_agent_and_warm_up(CAPACITY)?;
+    let [second, third] = ["second", "third"].map(|name| bed.east_1()?.pod(name));
+    let (second, third) = (second?, third?);
+    for (way, web) in &services {
+        let near = way.at(&bed.node[0]);
+        let held = bed.hold(*way, web, CAPACITY + 5)?;
+        each_has(&held, &bed.node, CAPACITY + 5..=CAPACITY + 5)?;
+        bed.until_programmed("others find the near pod full", |destinations| {
+            destinations.iter().any(|it| {
+                let upper = it.destination.upper_threshold;
+                it.destination.ip == near && upper > 0 && upper <= it.active + it.inactive
+            })
+        })?;
+        let others = second.hold_over(way.to(web), way.0, 5, 1)?;
+        each_has(&others, &bed.cluster, 5..=5)?;
+        drop(held);
+        bed.until_programmed("the near pod has room", |destinations| {
+            let mut with_threshold = destinations
+                .iter()
+                .filter(|it| it.destination.upper_threshold > 0);
+            with_threshold.all(|it| it.destination.upper_threshold as usize >= CAPACITY)
+        })?;
+        let others = third.hold_over(way.to(web), way.0, 5, 1)?;
+        each_has(&others, &bed.node, 5..=5)?;
+    }
+    Ok(())
 }

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
             order::full_pods_are_passed_over_in_every_mode,
             full::who_sheds_load_refuses_what_nobody_has_room_for,
             full::a_client_with_affinity_leaves_a_full_pod_if_it_yields,
+            full::others_are_sent_past_a_pod_that_clients_with_affinity_fill,
             endpoints::a_level_that_dies_is_left_at_once_and_nobody_is_refused,
             endpoints::the_first_pod_of_a_new_level_is_not_flooded,
             endpoints::a_pod_that_comes_back_is_not_taken_for_full,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::capacity::{Address, Adjustment, Controller, Count, Key};
+use crate::capacity::{Address, Adjustment, Controller, Count, Held, Key};
 use crate::model::{Protocol, Scheduler};
 use crate::plan::{Limits, VirtualServer};
 
@@ -309,5 +309,6 @@ pub fn zero(real: &crate::plan::RealServer) -> Count {
         connections: 0,
         in_packets: 0,
         out_packets: 0,
+        returned: Held::default(),
     }
 }

@@ -6,6 +6,7 @@ mod counted;
 mod kernel;
 mod newcomers;
 mod property;
+mod returned;
 mod rules;
 mod sets;
 mod shares;

@@ -20,6 +20,7 @@ fn count(address: Address, active: u32) -> Count {
         connections: active.into(),
         in_packets: 0,
         out_packets: 0,
+        returned: Held::default(),
     }
 }
 

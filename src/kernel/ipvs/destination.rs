@@ -108,12 +108,6 @@ impl DestinationEntry {
     pub fn is_idle(&self) -> bool {
         self.active == 0 && self.inactive == 0
     }
-
-    /// Adds the connections of another destination, which stands for the same endpoint.
-    pub fn add(&mut self, other: &Self) {
-        self.active += other.active;
-        self.inactive += other.inactive;
-    }
 }
 
 impl DestinationAttributes {

@@ -26,15 +26,33 @@ fn a_round_of_wrr_stays_short_whatever_the_weights() {
 }
 
 #[test]
+fn clients_with_affinity_that_are_new_find_the_levels_of_everybody() {
+    let plain = web(spill(25));
+    let mut sticky = plain.clone();
+    sticky.affinity_seconds = Some(60);
+    let without = server(&plain, &[near_to_far()]);
+    let with = server(&sticky, &[near_to_far()]);
+    assert!(with.has_capacity());
+    assert_eq!(with.affinity.map(NonZeroU32::get), Some(60));
+    let affinity = None;
+    assert_eq!(VirtualServer { affinity, ..with }, without);
+}
+
+#[test]
+fn connections_of_clients_that_would_come_back_to_the_same_endpoint_are_not_ended() {
+    let mut sticky = web(|tuning| {
+        spill(25)(tuning);
+        tuning.drain_back = Said::Valid(true);
+    });
+    assert!(server(&sticky, &[near_to_far()]).drain_back);
+    sticky.affinity_seconds = Some(60);
+    assert!(!server(&sticky, &[near_to_far()]).drain_back);
+}
+
+#[test]
 fn affinity_gives_way_to_capacity_only_if_asked_to_and_then_it_hashes() {
     let mut sticky = web(spill(25));
     sticky.affinity_seconds = Some(60);
-    let firm = server(&sticky, &[near_to_far()]);
-    assert_eq!(firm.scheduler, Here::default().scheduler);
-    assert_eq!(firm.affinity.map(NonZeroU32::get), Some(60));
-    assert!(!firm.has_capacity(), "clients stay however full it is");
-    assert_eq!(ranks(&firm), [(0, "10.1.1.5".into())]);
-
     sticky.tuning.affinity_yield = Said::Valid(true);
     let yielding = server(&sticky, &[near_to_far()]);
     assert_eq!(yielding.scheduler, Scheduler::MaglevHash);

@@ -263,7 +263,23 @@ fn connections_by_a_pin_are_counted_as_the_endpoints() {
         .expect("a service port");
     let counts = bed.syncer.counts(&id, Family::V4).expect("counts");
     // The kernel in memory counts by address: three at each.
-    assert_eq!(counts.iter().map(|one| one.active).sum::<u32>(), 6);
+    let counted: Vec<_> = counts
+        .iter()
+        .map(|one| (one.entry.active, one.pinned.active))
+        .collect();
+    assert_eq!(counted, [(3, 3)]);
+
+    // After a restart, too, before anything is planned.
+    let mut next = Bed::on(bed.kernel.clone());
+    let (_, plan) = planned(&sticky(60), &[near()])
+        .pop_first()
+        .expect("a service port");
+    let counts = next
+        .syncer
+        .counts_before(&id, &plan.frontends, Family::V4)
+        .expect("counts");
+    let pinned: Vec<u32> = counts.iter().map(|one| one.pinned.active).collect();
+    assert_eq!(pinned, [3]);
 }
 
 #[test]
