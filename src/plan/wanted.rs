@@ -42,6 +42,30 @@ pub struct Guard {
 }
 
 impl PortPlan {
+    /// Whether the API server gave a frontend to this Service, so that no other has it. An address
+    /// for clients from outside is one that somebody wrote down.
+    pub fn is_allocated(&self, frontend: Frontend) -> bool {
+        match frontend {
+            Frontend::Address(ip, _) => self.external.binary_search(&ip).is_err(),
+            Frontend::Outside(..) => false,
+            Frontend::NodePort(..) | Frontend::OutsideNodePort(..) | Frontend::Own(..) => true,
+        }
+    }
+
+    /// The frontends by which the service port is known again after a restart: those that it shares
+    /// with no other, if it has any.
+    pub fn signs(&self) -> Vec<Frontend> {
+        let (allocated, stated): (Vec<_>, Vec<_>) = self
+            .frontends
+            .iter()
+            .partition(|frontend| self.is_allocated(**frontend));
+        if allocated.is_empty() {
+            stated
+        } else {
+            allocated
+        }
+    }
+
     /// Whether clients of this family find it anywhere.
     pub(super) fn is_found_in(&self, family: Family) -> bool {
         let mut frontends = self.frontends.iter();

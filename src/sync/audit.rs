@@ -3,7 +3,8 @@
 //!
 //! It costs three small questions, however many Services there are: whether the table has chains,
 //! whether the link is there, and whether one of the virtual servers is, another one each time. Only
-//! if something is missing is everything read back.
+//! if something is missing is everything read back. Where Services have external addresses, those of
+//! all links are listed, too: a failover may have moved one to this node or away from it.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -41,7 +42,8 @@ impl<P: Platform> Syncer<P> {
             warn!("somebody has removed the link, making it again");
             self.shared.read_addresses(&mut self.platform)?;
         }
-        if !has_table || !has_link {
+        let moved = self.shared.look_elsewhere(&mut self.platform)?;
+        if !has_table || !has_link || moved {
             let failed = self.flush(now);
             self.back_off(failed, now);
         }

@@ -81,7 +81,7 @@ pub fn route(element: &Element) -> Option<(Claim, Mark)> {
             mark,
         } => (protocol, Frontend::OutsideNodePort(family, port), mark),
         Element::Vip(_)
-        | Element::External(_)
+        | Element::External { .. }
         | Element::Probed { .. }
         | Element::Guarded { .. }
         | Element::Allowed { .. }
@@ -105,15 +105,32 @@ pub fn addresses(frontends: &[Frontend]) -> impl Iterator<Item = IpAddr> {
     })
 }
 
-/// The members of the table's sets that a service port needs, besides what leads to it.
-pub fn members(protocol: Protocol, plan: &PortPlan) -> Vec<Element> {
+/// The members of the table's sets that a service port needs, besides what leads to it. What holds
+/// for an external address holds only if that is the service port's own, as `owned` tells: another
+/// Service may name the same.
+pub fn members(
+    protocol: Protocol,
+    plan: &PortPlan,
+    owned: impl Fn(Frontend) -> bool,
+) -> Vec<Element> {
     let vips = addresses(&plan.frontends).map(Element::Vip);
-    let external = plan.external.iter().copied().map(Element::External);
-    let guards = plan
-        .guards
+    let stated = |frontend: &&Frontend| !plan.is_allocated(**frontend) && owned(**frontend);
+    let external: Vec<(IpAddr, NonZeroU16)> = plan
+        .frontends
         .iter()
+        .filter(stated)
+        .filter_map(|frontend| match *frontend {
+            Frontend::Address(ip, port) => Some((ip, port)),
+            _ => None,
+        })
+        .collect();
+    let guards = plan.guards.iter();
+    let guards = guards
+        .filter(|guard| external.contains(&(guard.ip, guard.port)))
         .flat_map(|guard| guarded(protocol, guard));
-    let probes = plan.probes.iter().filter_map(|at| {
+    let probes = plan.probes.iter();
+    let probes = probes.filter(|at| external.iter().any(|(ip, _)| *ip == at.ip()));
+    let probes = probes.filter_map(|at| {
         Some(Element::Probed {
             ip: at.ip(),
             protocol: Protocol::Tcp,
@@ -128,7 +145,10 @@ pub fn members(protocol: Protocol, plan: &PortPlan) -> Vec<Element> {
             port: NonZeroU16::new(host.port())?,
         })
     });
-    vips.chain(external)
+    let outside = external
+        .iter()
+        .map(|&(ip, port)| Element::External { ip, protocol, port });
+    vips.chain(outside)
         .chain(guards)
         .chain(probes)
         .chain(hairpins)

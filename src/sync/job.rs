@@ -9,6 +9,7 @@ use tracing::warn;
 use super::known::{KnownPort, KnownServer};
 use super::pins::{self, Pins};
 use super::platform::{Platform, Trouble};
+use super::routes::{Claimed, Right};
 use super::{Syncer, adopt, diff, elements, leave};
 use crate::kernel::ipvs::{Cause, Command, Destination, Failure, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
@@ -144,11 +145,8 @@ impl<P: Platform> Syncer<P> {
     /// A new service port: under the mark that one of its frontends has in the kernel, even if only
     /// to refuse (there may be connections yet that drain), or under a free one.
     fn adopt(&mut self, id: &SetId, wanted: &PortPlan) -> Option<KnownPort> {
-        let found = wanted.frontends.iter().find_map(|frontend| {
-            let present = self.shared.routes.present((id.port.protocol, *frontend))?;
-            let mark = self.range.server(present)?;
-            self.left.remove(&mark).map(|servers| (mark, servers))
-        });
+        let found = self.left_by(id, &wanted.signs());
+        let found = found.and_then(|mark| Some((mark, self.left.remove(&mark)?)));
         let (mark, servers) = match found {
             Some((mark, servers)) => (mark, servers),
             None => (self.marks.allocate()?, Vec::new()),
@@ -162,6 +160,16 @@ impl<P: Platform> Syncer<P> {
             servers,
             pins: pins::adopt(pins, &mut self.left),
             unsure: false,
+        })
+    }
+
+    /// The mark under which a previous run left the virtual servers of a service port, if nobody has
+    /// claimed them yet.
+    pub(super) fn left_by(&self, id: &SetId, signs: &[Frontend]) -> Option<Mark> {
+        signs.iter().find_map(|frontend| {
+            let present = self.shared.routes.present((id.port.protocol, *frontend))?;
+            let mark = self.range.server(present)?;
+            self.left.contains_key(&mark).then_some(mark)
         })
     }
 
@@ -186,14 +194,35 @@ impl<P: Platform> Syncer<P> {
                 continue;
             };
             for frontend in &job.wanted.frontends {
+                let claim = (job.id.port.protocol, *frontend);
+                let right = if job.wanted.is_allocated(*frontend) {
+                    Right::Allocated
+                } else {
+                    Right::Stated
+                };
                 let mark = job.mark_of(*frontend, known.mark, self.range);
-                if !self
-                    .shared
-                    .routes
-                    .claim((job.id.port.protocol, *frontend), known.mark, mark)
-                {
-                    warn!(port = %job.id, ?frontend, "belongs to another service port");
-                    contested.insert(job.id.port.service.clone());
+                // Whose it was before a restart may be still to come.
+                let present = self.shared.routes.present(claim);
+                let present = present.and_then(|mark| self.range.server(mark));
+                let waits = present.is_some_and(|mark| self.left.contains_key(&mark));
+                let claimed = if waits && right == Right::Stated {
+                    Claimed::Contested
+                } else {
+                    self.shared.routes.claim(claim, known.mark, right, mark)
+                };
+                match claimed {
+                    Claimed::Held => {}
+                    Claimed::Contested => {
+                        warn!(port = %job.id, %frontend, "belongs to another service port");
+                        contested.insert(job.id.port.service.clone());
+                    }
+                    Claimed::Taken(from) => {
+                        let other = self.ports.iter().find(|(_, other)| other.mark == from);
+                        if let Some((other, _)) = other {
+                            warn!(port = %other, %frontend, "is the address of {}", job.id);
+                            contested.insert(other.port.service.clone());
+                        }
+                    }
                 }
             }
         }
@@ -227,15 +256,18 @@ impl<P: Platform> Syncer<P> {
         for ip in &known.held {
             self.shared.addresses.release(*ip);
         }
-        let mut members = elements::members(job.id.port.protocol, &job.wanted);
+        let protocol = job.id.port.protocol;
+        let mark = known.mark;
+        let owned = |frontend| self.shared.routes.is_owned((protocol, frontend), mark);
+        let mut members = elements::members(protocol, &job.wanted, owned);
         members.extend(leave::members(&held));
         let lasting = pins::seconds(&job.wanted);
         members.extend(pins::members(known.mark, lasting, &job.pins));
         for member in &members {
-            self.shared.members.retain(*member);
+            self.shared.retain(*member);
         }
         for member in &known.members {
-            self.shared.members.release(*member);
+            self.shared.release(*member);
         }
 
         self.flows

@@ -28,7 +28,7 @@ impl<P: Platform> Syncer<P> {
             for claim in job.paused(known) {
                 let (routes, mark) = (&mut self.shared.routes, known.mark);
                 if routes.present(claim) == Some(mark)
-                    && routes.claim(claim, mark, self.range.dropping(mark))
+                    && routes.lead(claim, mark, self.range.dropping(mark))
                 {
                     paused.push((claim, mark));
                 }
@@ -45,7 +45,7 @@ impl<P: Platform> Syncer<P> {
     /// Leads them back. The next transaction does it.
     pub(super) fn resume(&mut self, paused: Vec<Paused>) {
         for (claim, mark) in paused {
-            self.shared.routes.claim(claim, mark, mark);
+            self.shared.routes.lead(claim, mark, mark);
         }
     }
 }

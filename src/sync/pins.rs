@@ -189,6 +189,8 @@ pub struct Counted {
     pub entry: DestinationEntry,
     /// At its pin.
     pub pinned: Held,
+    /// Connections by its pin since that is there.
+    pub pinned_so_far: u64,
 }
 
 /// What the kernel counts for the real servers of a virtual server, whose pins have these names.
@@ -200,16 +202,21 @@ pub fn count(
     let entries = platform.destinations(server)?.into_iter();
     entries
         .map(|entry| {
-            let mut pinned = Held::default();
+            let (mut pinned, mut pinned_so_far) = (Held::default(), 0);
             let port = NonZeroU16::new(entry.destination.port);
             let pin = port.and_then(|port| pins.get(&(entry.destination.ip, port)));
             if let Some(pin) = pin {
                 for there in platform.destinations(pin)? {
                     pinned.active += there.active;
                     pinned.inactive += there.inactive;
+                    pinned_so_far += there.stats.connections;
                 }
             }
-            Ok(Counted { entry, pinned })
+            Ok(Counted {
+                entry,
+                pinned,
+                pinned_so_far,
+            })
         })
         .collect()
 }

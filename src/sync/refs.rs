@@ -61,9 +61,9 @@ impl<K: Copy + Eq + Hash + Ord> Refs<K> {
         }
     }
 
-    /// Whether anybody needs it.
-    pub fn is_needed(&self, key: &K) -> bool {
-        self.entries.get(key).is_some_and(|entry| entry.needed > 0)
+    /// Whether the kernel holds it.
+    pub fn is_present(&self, key: &K) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.present)
     }
 
     /// What the kernel holds.

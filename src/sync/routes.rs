@@ -10,16 +10,37 @@ use crate::plan::Frontend;
 pub type Claim = (Protocol, Frontend);
 
 /// The mark maps as they shall be, and as they are. A frontend belongs to the first service port
-/// that claims it; a service port is known by the mark of its virtual servers.
+/// that claims it, unless another has a better right; a service port is known by the mark of its
+/// virtual servers.
 #[derive(Debug, Default)]
 pub struct Routes {
     entries: HashMap<Claim, Entry>,
     unsettled: HashSet<Claim>,
 }
 
+/// By what right a service port claims a frontend, the better ones last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Right {
+    /// Somebody wrote the address into its Service, where it may be anybody's.
+    Stated,
+    /// The API server gave it to this Service and to no other.
+    Allocated,
+}
+
+/// What came of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// The frontend is the service port's, as it may have been before.
+    Held,
+    /// It is now, and was that of another.
+    Taken(Mark),
+    /// It belongs to another service port.
+    Contested,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
-    owner: Option<Mark>,
+    owner: Option<(Mark, Right)>,
     wanted: Option<Mark>,
     present: Option<Mark>,
 }
@@ -31,6 +52,12 @@ pub struct RouteChanges {
     pub remove: Vec<(Claim, Mark)>,
     /// Elements to add.
     pub add: Vec<(Claim, Mark)>,
+}
+
+impl Entry {
+    fn is_of(&self, owner: Mark) -> bool {
+        self.owner.is_some_and(|(one, _)| one == owner)
+    }
 }
 
 impl Routes {
@@ -56,13 +83,25 @@ impl Routes {
         self.entries.values().filter_map(|entry| entry.present)
     }
 
-    /// Leads a frontend of `owner` to `mark`; false if it belongs to another service port.
-    pub fn claim(&mut self, claim: Claim, owner: Mark, mark: Mark) -> bool {
+    /// Leads a frontend to `mark`, if it is `owner`'s or nobody's, or if `owner` has a better right
+    /// to it than whose it is.
+    pub fn claim(&mut self, claim: Claim, owner: Mark, right: Right, mark: Mark) -> Claimed {
         let entry = self.entries.entry(claim).or_default();
-        if entry.owner.is_some_and(|other| other != owner) {
+        let other = entry.owner.filter(|(other, _)| *other != owner);
+        if other.is_some_and(|(_, theirs)| theirs >= right) {
+            return Claimed::Contested;
+        }
+        entry.owner = Some((owner, right));
+        self.lead(claim, owner, mark);
+        other.map_or(Claimed::Held, |(other, _)| Claimed::Taken(other))
+    }
+
+    /// Leads a frontend of `owner`, or of nobody yet, to `mark`; false if it belongs to another.
+    pub fn lead(&mut self, claim: Claim, owner: Mark, mark: Mark) -> bool {
+        let entry = self.entries.entry(claim).or_default();
+        if entry.owner.is_some_and(|(other, _)| other != owner) {
             return false;
         }
-        entry.owner = Some(owner);
         if entry.wanted != Some(mark) {
             entry.wanted = Some(mark);
             self.unsettled.insert(claim);
@@ -70,10 +109,16 @@ impl Routes {
         true
     }
 
+    /// Whether a frontend belongs to `owner`.
+    pub fn is_owned(&self, claim: Claim, owner: Mark) -> bool {
+        let entry = self.entries.get(&claim);
+        entry.is_some_and(|entry| entry.is_of(owner))
+    }
+
     /// Gives up a frontend, if it belongs to `owner`.
     pub fn release(&mut self, claim: Claim, owner: Mark) {
         if let Some(entry) = self.entries.get_mut(&claim)
-            && entry.owner == Some(owner)
+            && entry.is_of(owner)
         {
             entry.owner = None;
             entry.wanted = None;
@@ -145,23 +190,42 @@ mod tests {
 
     #[test]
     fn a_frontend_belongs_to_the_first_that_claims_it() {
+        for right in [Right::Stated, Right::Allocated] {
+            let mut routes = Routes::default();
+            let mut claim = |n| routes.claim(web(), mark(n), right, mark(n));
+            assert_eq!(claim(2), Claimed::Held);
+            assert_eq!(claim(3), Claimed::Contested);
+            routes.release(web(), mark(3));
+            assert_eq!(routes.pending(false).add, vec![(web(), mark(2))]);
+            routes.release(web(), mark(2));
+            let claimed = routes.claim(web(), mark(3), right, mark(3));
+            assert_eq!(claimed, Claimed::Held);
+        }
+    }
+
+    #[test]
+    fn who_was_given_a_frontend_has_it_whoever_else_wrote_it_down() {
         let mut routes = Routes::default();
-        assert!(routes.claim(web(), mark(2), mark(2)));
-        assert!(!routes.claim(web(), mark(3), mark(3)));
-        routes.release(web(), mark(3));
-        assert_eq!(routes.pending(false).add, vec![(web(), mark(2))]);
+        routes.claim(web(), mark(2), Right::Stated, mark(2));
+        let claimed = routes.claim(web(), mark(3), Right::Allocated, mark(3));
+        assert_eq!(claimed, Claimed::Taken(mark(2)));
+        assert_eq!(routes.pending(false).add, vec![(web(), mark(3))]);
+        let again = routes.claim(web(), mark(2), Right::Stated, mark(2));
+        assert_eq!(again, Claimed::Contested);
+        assert!(routes.is_owned(web(), mark(3)) && !routes.is_owned(web(), mark(2)));
+        // What it had and has lost is not its to give up.
         routes.release(web(), mark(2));
-        assert!(routes.claim(web(), mark(3), mark(3)));
+        assert_eq!(routes.pending(false).add, vec![(web(), mark(3))]);
     }
 
     #[test]
     fn a_frontend_that_changes_its_mark_is_replaced_in_one_change() {
         let mut routes = Routes::default();
-        routes.claim(web(), mark(2), mark(2));
+        routes.claim(web(), mark(2), Right::Stated, mark(2));
         let first = routes.pending(false);
         routes.settle(&first);
         let reject = MarkRange::default().refusing(mark(2));
-        routes.claim(web(), mark(2), reject);
+        routes.claim(web(), mark(2), Right::Stated, reject);
         assert_eq!(
             routes.pending(false),
             RouteChanges {
@@ -180,7 +244,7 @@ mod tests {
             RouteChanges::default(),
             "may still be claimed"
         );
-        routes.claim(web(), mark(2), mark(2));
+        routes.claim(web(), mark(2), Right::Stated, mark(2));
         assert_eq!(routes.pending(false), RouteChanges::default());
     }
 
@@ -194,7 +258,7 @@ mod tests {
     #[test]
     fn a_change_that_was_not_made_stays_pending() {
         let mut routes = Routes::default();
-        routes.claim(web(), mark(2), mark(2));
+        routes.claim(web(), mark(2), Right::Stated, mark(2));
         assert_eq!(routes.pending(false), routes.pending(false));
     }
 }

@@ -1,7 +1,9 @@
 //! What service ports share in the kernel: the addresses on the link and the table's maps and sets.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 use tracing::warn;
 
@@ -13,6 +15,7 @@ use super::routes::{Claim, Routes};
 use crate::kernel::link::Refused;
 use crate::kernel::mark::Mark;
 use crate::kernel::nft::{Base, Element, Transaction};
+use crate::model::Protocol;
 use crate::plan::Frontend;
 
 /// Shared state, as it shall be and as it is.
@@ -24,13 +27,15 @@ pub struct Shared {
     pub members: Refs<Element>,
     /// Virtual addresses on the link.
     pub addresses: Refs<IpAddr>,
+    /// Those of them that clients from outside know, by how many service ports.
+    external: BTreeMap<IpAddr, usize>,
     /// Virtual addresses that the kernel has refused: they are not tried again for any change, but
     /// when a Service that needs them is.
     refused: BTreeSet<IpAddr>,
     /// Those of them that were refused since somebody last asked.
     news: BTreeSet<IpAddr>,
     /// External addresses that another link of this node has: they are left there, and what else
-    /// listens at them stays reachable. They, too, are looked at again with their Services.
+    /// listens at them stays reachable.
     elsewhere: BTreeSet<IpAddr>,
     /// What the table's rules shall be made from, while they are not.
     pub rules: Option<Base>,
@@ -76,6 +81,27 @@ impl Shared {
         Ok(())
     }
 
+    /// A service port needs a member of the table's sets.
+    pub fn retain(&mut self, member: Element) {
+        if let Element::External { ip, .. } = member {
+            *self.external.entry(ip).or_default() += 1;
+        }
+        self.members.retain(member);
+    }
+
+    /// It needs it no more.
+    pub fn release(&mut self, member: Element) {
+        if let Element::External { ip, .. } = member
+            && let Entry::Occupied(mut needed) = self.external.entry(ip)
+        {
+            *needed.get_mut() -= 1;
+            if *needed.get() == 0 {
+                needed.remove();
+            }
+        }
+        self.members.release(member);
+    }
+
     /// An address may be tried again, if it was refused or left to another link.
     pub fn try_again(&mut self, ip: IpAddr) {
         self.refused.remove(&ip);
@@ -102,12 +128,10 @@ impl Shared {
     fn try_bind(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
         let mut wanted = self.missing();
         wanted.retain(|ip| !self.refused.contains(ip));
-        let external = |ip: &IpAddr| self.members.is_needed(&Element::External(*ip));
+        let external = |ip: &IpAddr| self.external.contains_key(ip);
         if wanted.iter().any(external) {
-            let mut others = platform.other_addresses()?;
-            others.retain(|ip| wanted.contains(ip) && external(ip));
-            wanted.retain(|ip| !others.contains(ip));
-            self.elsewhere.extend(others);
+            self.look_elsewhere(platform)?;
+            wanted.retain(|ip| !self.elsewhere.contains(ip));
         }
         if wanted.is_empty() {
             return Ok(());
@@ -124,6 +148,17 @@ impl Shared {
         Ok(())
     }
 
+    /// Looks which external addresses other links have now. Whether they are others than before.
+    pub fn look_elsewhere(&mut self, platform: &mut impl Platform) -> Result<bool, Trouble> {
+        if self.external.is_empty() && self.elsewhere.is_empty() {
+            return Ok(false);
+        }
+        let others = platform.other_addresses()?.into_iter();
+        let elsewhere = others.filter(|ip| self.external.contains_key(ip)).collect();
+        let before = std::mem::replace(&mut self.elsewhere, elsewhere);
+        Ok(self.elsewhere != before)
+    }
+
     /// The addresses that this node is to have, but has not.
     fn missing(&mut self) -> Vec<IpAddr> {
         let mut missing = self.addresses.pending().add;
@@ -132,7 +167,9 @@ impl Shared {
     }
 
     fn unbind(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
-        let unwanted = self.addresses.pending().remove;
+        let mut unwanted = self.addresses.pending().remove;
+        let left = self.elsewhere.iter().copied();
+        unwanted.extend(left.filter(|ip| self.addresses.is_present(ip)));
         if unwanted.is_empty() || self.keep_unclaimed {
             return Ok(());
         }
@@ -161,12 +198,11 @@ impl Shared {
         let mut routes = self.routes.pending(self.keep_unclaimed);
         let mut members = self.members.pending();
         if self.keep_unclaimed {
-            // But a map cannot hold two values for one key.
-            let lasting = |element: &Element| element.lasting().map(|(server, _)| server);
-            let changed: BTreeSet<Mark> = members.add.iter().filter_map(lasting).collect();
+            // But a map cannot hold two values for one key, nor a set networks that overlap.
+            let changed: BTreeSet<Slot> = members.add.iter().filter_map(slot).collect();
             members
                 .remove
-                .retain(|element| lasting(element).is_some_and(|one| changed.contains(&one)));
+                .retain(|element| slot(element).is_some_and(|one| changed.contains(&one)));
         }
         // Nothing leads to an address that this node does not have.
         let missing: BTreeSet<IpAddr> = self.missing().into_iter().collect();
@@ -180,6 +216,11 @@ impl Shared {
             Element::Vip(ip) => !missing.contains(ip) && !self.elsewhere.contains(ip),
             _ => true,
         });
+        let left = self.elsewhere.iter().copied().map(Element::Vip);
+        let left = left.filter(|vip| self.members.is_present(vip));
+        members.remove.extend(left);
+        members.remove.sort_unstable();
+        members.remove.dedup();
         let transaction = Transaction {
             remove: elements(&routes.remove, &members.remove),
             add: elements(&routes.add, &members.add),
@@ -216,6 +257,24 @@ impl Shared {
             _ => route(element).is_none(),
         });
         self.members.found(members.copied());
+    }
+}
+
+/// What only one generation of elements can be there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Slot {
+    /// How long a virtual server's clients come back.
+    Lasting(Mark),
+    /// Who may use an address, protocol and port.
+    Allowed(IpAddr, Protocol, NonZeroU16),
+}
+
+fn slot(element: &Element) -> Option<Slot> {
+    match *element {
+        Element::Allowed {
+            ip, protocol, port, ..
+        } => Some(Slot::Allowed(ip, protocol, port)),
+        _ => element.lasting().map(|(server, _)| Slot::Lasting(server)),
     }
 }
 

@@ -35,21 +35,18 @@ impl<P: Platform> Syncer<P> {
     }
 
     /// The same for a service port that may not have been programmed since the start, so that a
-    /// previous run's virtual server is found by its frontends.
+    /// previous run's virtual server is found by the signs of its plan.
     pub fn counts_before(
         &mut self,
         id: &SetId,
-        frontends: &[Frontend],
+        signs: &[Frontend],
         family: Family,
     ) -> Result<Vec<Counted>, Trouble> {
         if self.ports.contains_key(id) {
             return self.counts(id, family);
         }
-        let server = frontends.iter().find_map(|frontend| {
-            let present = self.shared.routes.present((id.port.protocol, *frontend))?;
-            let mark = self.range.server(present)?;
-            Some((mark, self.left_at(mark, family)?))
-        });
+        let mark = self.left_by(id, signs);
+        let server = mark.and_then(|mark| Some((mark, self.left_at(mark, family)?)));
         let Some((mark, server)) = server else {
             return Ok(Vec::new());
         };

@@ -44,7 +44,7 @@ pub fn opening_makes_a_table_that_the_nft_tool_prints_in_its_own_language() -> R
         "ip saddr != 10.244.0.0/16 fib saddr type != local meta mark set ip daddr . meta l4proto . th dport map @outside_v4 goto marked",
         "fib saddr type != local fib daddr type local meta mark set meta l4proto . th dport map @outside_nodeports_v6 goto marked",
         "ct original ip daddr . meta l4proto . ct original proto-dst map @outside_v4 != 0x0 [invalid type] return",
-        "ct original ip6 daddr @external_v6 goto masquerade",
+        "ct original ip6 daddr . meta l4proto . ct original proto-dst @external_v6 goto masquerade",
         "meta mark 0x01800000/10 goto refuse",
         "meta mark 0x01400000/10 drop",
         "ct state new jump renew",
@@ -379,7 +379,11 @@ fn one_of_each() -> Result<Vec<Element>> {
             port: NonZeroU16::new(30081).context("a port")?,
             mark: mark(5)?,
         },
-        Element::External(VIP6),
+        Element::External {
+            ip: VIP6,
+            protocol: Protocol::Tcp,
+            port: NonZeroU16::new(80).context("a port")?,
+        },
         Element::Probed {
             ip: VIP6,
             protocol: Protocol::Tcp,

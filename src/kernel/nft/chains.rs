@@ -261,9 +261,16 @@ fn call_back() -> Vec<Rule> {
             Field::Protocol,
             Field::ReplySourcePort,
         ];
+        // Who asked the real server itself would come back to it.
+        let asked = [
+            Field::OriginalDestination(family),
+            Field::Protocol,
+            Field::OriginalPort,
+        ];
         Rule::new()
             .family(family)
             .when_in(&key, Set::Called(family).name())
+            .unless_in(&asked, Set::Called(family).name())
             .limit(CALLED_PER_SECOND)
             .reset()
     };

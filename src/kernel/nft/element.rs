@@ -77,8 +77,16 @@ pub enum Element {
     },
     /// A virtual address: nothing but its services can be reached at it.
     Vip(IpAddr),
-    /// An address that clients from outside of the cluster know, virtual or a node's own.
-    External(IpAddr),
+    /// An address, protocol and port that clients from outside of the cluster know. The address may
+    /// be virtual or a node's own.
+    External {
+        /// The address.
+        ip: IpAddr,
+        /// The transport protocol.
+        protocol: Protocol,
+        /// The port.
+        port: NonZeroU16,
+    },
     /// A port of a virtual address at which the host itself answers load balancers.
     Probed {
         /// The address.
@@ -155,7 +163,7 @@ impl Element {
             Self::Outside { ip, .. } => Set::Outside(Family::of(ip)),
             Self::NodePort { family, .. } => Set::NodePorts(family),
             Self::OutsideNodePort { family, .. } => Set::OutsideNodePorts(family),
-            Self::External(ip) => Set::External(Family::of(ip)),
+            Self::External { ip, .. } => Set::External(Family::of(ip)),
             Self::Probed { ip, .. } => Set::Probed(Family::of(ip)),
             Self::Guarded { ip, .. } => Set::Guarded(Family::of(ip)),
             Self::Allowed { ip, .. } => Set::Allowed(Family::of(ip)),
@@ -177,7 +185,7 @@ impl Element {
             | Self::OutsideNodePort { mark, .. } => Some(mark.value()),
             Self::Affinity(affinity) => affinity.value(),
             Self::Vip(_)
-            | Self::External(_)
+            | Self::External { .. }
             | Self::Probed { .. }
             | Self::Guarded { .. }
             | Self::Allowed { .. }
@@ -231,7 +239,9 @@ impl fmt::Display for Element {
                 f,
                 "{family} node port {protocol} {port} from outside with mark {mark}"
             ),
-            Self::External(ip) => write!(f, "external address {ip}"),
+            Self::External { ip, protocol, port } => {
+                write!(f, "external address {ip} {protocol} {port}")
+            }
             Self::Probed { ip, protocol, port } => {
                 write!(f, "health check {ip} {protocol} {port}")
             }

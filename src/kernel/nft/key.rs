@@ -36,6 +36,7 @@ impl Element {
             | Self::Outside {
                 ip, protocol, port, ..
             }
+            | Self::External { ip, protocol, port }
             | Self::Probed { ip, protocol, port }
             | Self::Guarded { ip, protocol, port }
             | Self::Called { ip, protocol, port }
@@ -60,7 +61,7 @@ impl Element {
             .concat(),
             Self::NodePort { protocol, port, .. }
             | Self::OutsideNodePort { protocol, port, .. } => frontend(protocol, port),
-            Self::Vip(ip) | Self::External(ip) => octets(ip),
+            Self::Vip(ip) => octets(ip),
             Self::Hairpin(ip) => octets(ip).repeat(2),
             Self::Affinity(affinity) => affinity.key(),
         }
@@ -160,7 +161,10 @@ impl Element {
                 }
             }
             Set::Vips(family) => Self::Vip(only(address(family, key)?)?),
-            Set::External(family) => Self::External(only(address(family, key)?)?),
+            Set::External(family) => {
+                let (ip, protocol, port) = service(family, key)?;
+                Self::External { ip, protocol, port }
+            }
             Set::Affinity => Self::Affinity(Affinity::decode_lasting(entry, marks)?),
             Set::Pins(family) => Self::Affinity(Affinity::decode_pin(family, entry, marks)?),
             Set::Alive => Self::Affinity(Affinity::decode_alive(entry, marks)?),

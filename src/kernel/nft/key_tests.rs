@@ -133,7 +133,8 @@ fn elements() -> impl Strategy<Value = Element> {
         node_port,
         any::<IpAddr>().prop_map(Element::Vip),
         any::<IpAddr>().prop_map(Element::Hairpin),
-        any::<IpAddr>().prop_map(Element::External),
+        (any::<IpAddr>(), protocols(), any::<NonZeroU16>())
+            .prop_map(|(ip, protocol, port)| Element::External { ip, protocol, port }),
         (any::<IpAddr>(), protocols(), any::<NonZeroU16>())
             .prop_map(|(ip, protocol, port)| Element::Guarded { ip, protocol, port }),
         (any::<IpAddr>(), any::<NonZeroU16>()).prop_map(|(ip, port)| Element::Probed {

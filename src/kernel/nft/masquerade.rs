@@ -111,7 +111,10 @@ fn by_external_frontend(family: Family) -> [Rule; 2] {
             .goto(MASQUERADE),
         Rule::new()
             .family(family)
-            .when_in(&[original], Set::External(family).name())
+            .when_in(
+                &[original, Field::Protocol, Field::OriginalPort],
+                Set::External(family).name(),
+            )
             .goto(MASQUERADE),
     ]
 }

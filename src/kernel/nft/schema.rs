@@ -110,6 +110,7 @@ pub fn sets() -> Vec<Request> {
         let mut attributes = match set {
             Set::Services(family)
             | Set::Outside(family)
+            | Set::External(family)
             | Set::Probed(family)
             | Set::Guarded(family)
             | Set::Hosts(family)
@@ -123,7 +124,7 @@ pub fn sets() -> Vec<Request> {
                 key(&[address, address, Type::PROTOCOL, Type::PORT])
             }
             Set::NodePorts(_) | Set::OutsideNodePorts(_) => key(&[Type::PROTOCOL, Type::PORT]),
-            Set::Vips(family) | Set::External(family) => key(&[Type::address(family)]),
+            Set::Vips(family) => key(&[Type::address(family)]),
             Set::Hairpin(family) => key(&[Type::address(family); 2]),
             Set::Affinity => key(&[Type::MARK]),
             Set::Pins(family) => key(&[Type::MARK, Type::address(family), Type::PORT]),

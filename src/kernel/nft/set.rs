@@ -17,7 +17,7 @@ pub(super) enum Set {
     NodePorts(Family),
     /// address
     Vips(Family),
-    /// address
+    /// address . protocol . port
     External(Family),
     /// address . protocol . port
     Probed(Family),

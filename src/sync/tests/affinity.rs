@@ -276,7 +276,7 @@ fn connections_by_a_pin_are_counted_as_the_endpoints() {
         .expect("a service port");
     let counts = next
         .syncer
-        .counts_before(&id, &plan.frontends, Family::V4)
+        .counts_before(&id, &plan.signs(), Family::V4)
         .expect("counts");
     let pinned: Vec<u32> = counts.iter().map(|one| one.pinned.active).collect();
     assert_eq!(pinned, [3]);

@@ -1,6 +1,8 @@
 //! What somebody else removes from the kernel is put back without any change.
 
 use super::*;
+use crate::kernel::nft::Element;
+use crate::model::External;
 
 /// Two Services, one of them with session affinity.
 fn served() -> (Bed, Service) {
@@ -90,4 +92,46 @@ fn a_virtual_server_that_is_to_be_deleted_may_be_gone_already() {
     assert_eq!(bed.syncer.failing(), 0);
     assert!(!bed.syncer.shared_is_failing());
     assert!(bed.kernel.is_bare());
+}
+
+#[test]
+fn an_external_address_that_another_link_gets_or_loses_moves_without_any_change() {
+    let address = ip("203.0.113.1");
+    let external = External {
+        balancers: vec![address],
+        ..External::default()
+    };
+    let service = Service {
+        external: Some(Box::new(external)),
+        ..web()
+    };
+    let mut bed = Bed::new();
+    bed.set(&service, &[near()]);
+    let is_here = |bed: &Bed| {
+        let state = bed.kernel.state();
+        let bound = state.addresses.contains(&address);
+        assert_eq!(state.elements.contains(&Element::Vip(address)), bound);
+        bound
+    };
+    assert!(is_here(&bed));
+    bed.kernel.state().elsewhere.insert(address);
+    bed.syncer.audit(bed.now);
+    assert!(!is_here(&bed));
+    assert_eq!(bed.served("203.0.113.1"), Some(1));
+
+    // A restart finds it on both, where the agent before was not fast enough.
+    bed.kernel.state().addresses.insert(address);
+    bed.kernel.state().elements.insert(Element::Vip(address));
+    let mut bed = Bed::on(bed.kernel.clone());
+    bed.set(&service, &[near()]);
+    bed.syncer.sweep(bed.now);
+    bed.syncer.audit(bed.now);
+    assert!(!is_here(&bed));
+
+    bed.kernel.state().elsewhere.clear();
+    bed.syncer.audit(bed.now);
+    assert!(is_here(&bed));
+    bed.kernel.take_log();
+    bed.syncer.audit(bed.now);
+    assert_eq!(bed.kernel.take_log(), Vec::<String>::new());
 }

@@ -155,6 +155,22 @@ fn entry((service, _): &(Service, Vec<Destination>)) -> ServiceEntry {
     }
 }
 
+/// Whether two networks that may use one address, protocol and port have addresses in common, which
+/// the kernel refuses.
+fn overlap(one: &Element, other: &Element) -> bool {
+    let (Element::Allowed { source: a, .. }, Element::Allowed { source: b, .. }) = (one, other)
+    else {
+        return false;
+    };
+    let place = |element: &Element| match *element {
+        Element::Allowed {
+            ip, protocol, port, ..
+        } => Some((ip, protocol, port)),
+        _ => None,
+    };
+    place(one) == place(other) && (a.contains(b) || b.contains(a))
+}
+
 fn same(real: &Destination, ip: IpAddr, port: u16) -> bool {
     real.ip == ip && real.port == port
 }
@@ -287,7 +303,8 @@ impl Platform for Kernel {
             }
         }
         for element in &transaction.add {
-            if !elements.insert(*element) {
+            let taken = elements.iter().any(|other| overlap(other, element));
+            if taken || !elements.insert(*element) {
                 return Err(Errno::EEXIST.into());
             }
         }

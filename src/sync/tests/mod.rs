@@ -1,6 +1,7 @@
 mod affinity;
 mod audit;
 mod callback;
+mod contested;
 mod faults;
 mod flows;
 pub(crate) mod kernel;

@@ -26,6 +26,14 @@ fn outside(bed: &Bed) -> Option<Mark> {
     })
 }
 
+fn external(text: &str) -> Element {
+    Element::External {
+        ip: ip(text),
+        protocol: Protocol::Tcp,
+        port: port(80),
+    }
+}
+
 fn has(bed: &Bed, wanted: Element) -> bool {
     bed.kernel.state().elements.contains(&wanted)
 }
@@ -121,7 +129,7 @@ fn an_external_address_of_another_link_stays_there_and_what_else_listens_at_it_i
     let service = balanced(|it| it.ips = vec![node]);
     bed.set(&service, &[near()]);
     assert_eq!(bed.served("192.168.0.7"), Some(1));
-    assert!(has(&bed, Element::External(node)));
+    assert!(has(&bed, external("192.168.0.7")));
     assert!(!has(&bed, Element::Vip(node)));
     assert!(!bed.kernel.state().addresses.contains(&node));
     assert!(bed.kernel.state().addresses.contains(&ip("203.0.113.1")));
