@@ -11,6 +11,9 @@ const LASTS: f64 = 10.0;
 const MOVED: f64 = 0.05;
 /// When it is time, in seconds.
 const OFTEN: f64 = 5.0;
+/// What a node's demand must have moved by to be said before it is time: a part of it, and
+/// connections.
+const CHANGED: (f64, f64) = (0.1, 2.0);
 /// What fits into a datagram.
 const COARSE: Coarse = Coarse {
     zones: 16,
@@ -25,6 +28,17 @@ pub struct Said {
     pub demand: f64,
     /// Connections at a time that the pods on it accept.
     pub capacity: u32,
+}
+
+impl Said {
+    /// Whether it is said now, after what was said last, by the agents' rule.
+    pub fn is_due(self, sent: Option<(Self, Micros)>, now: Micros) -> bool {
+        sent.is_none_or(|(sent, at)| {
+            let by = (self.demand - sent.demand).abs();
+            let moved = by > CHANGED.1 && by > CHANGED.0 * sent.demand;
+            now - at >= micros(OFTEN) || moved || self.capacity != sent.capacity
+        })
+    }
 }
 
 /// Nodes with the same keepers, which have received the same reports. To let each of 5,000 nodes

@@ -13,7 +13,7 @@ use anyhow::Result;
 use spillway::capacity::Pace;
 
 use super::engine::{Micros, Queue, micros, seconds};
-use super::exchange::View;
+use super::exchange::{Said, View};
 use super::measure::Measure;
 use super::node::Node;
 use super::scenario::Scenario;
@@ -41,6 +41,8 @@ pub struct Fleet {
     connections: Vec<Connection>,
     free: Vec<u32>,
     views: Vec<View>,
+    /// What each node said last, by service.
+    sent: Vec<Vec<Option<(Said, Micros)>>>,
     pub measure: Measure,
     pub events: u64,
 }
@@ -76,6 +78,7 @@ impl Fleet {
             backend.publish(&pods, &clusters);
         }
         spread_demand(&scenario, &mut nodes, &pods, &mut rng);
+        let sent = vec![vec![None; nodes.len()]; backends.len()];
         let views = (0..VIEWS.min(nodes.len()))
             .map(|_| View::new(scenario.services, scenario.clusters, nodes.len()))
             .collect();
@@ -95,6 +98,7 @@ impl Fleet {
             connections: Vec::new(),
             free: Vec::new(),
             views,
+            sent,
             measure,
             scenario,
             events: 0,

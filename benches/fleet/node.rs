@@ -87,6 +87,7 @@ impl Seat {
                     in_packets: dest.in_packets,
                     out_packets: dest.out_packets,
                     returned: Held::default(),
+                    returns: 0,
                 }
             })
             .collect()

@@ -22,7 +22,8 @@ pub struct Bulletin {
 
 impl Bulletin {
     /// Tells how things stand now: all of it to metrics, what has changed as an Event.
-    /// At most once a second: some virtual servers are looked at ten times as often.
+    /// At most once a second, since some virtual servers are looked at ten times as often, but for
+    /// the end of all.
     pub fn publish(
         &mut self,
         controller: &Controller,
@@ -31,7 +32,8 @@ impl Bulletin {
         now: Instant,
     ) {
         let last = self.last.map(|last| now.saturating_duration_since(last));
-        if last.is_some_and(|last| last < EVERY) {
+        let goes_on = controller.keys().next().is_some();
+        if goes_on && last.is_some_and(|last| last < EVERY) {
             return;
         }
         self.last = Some(now);
@@ -52,7 +54,18 @@ impl Bulletin {
                 });
             }
         }
-        self.told.retain(|key, _| controller.knows(key));
+        self.told.retain(|key, _| {
+            let stays = controller.knows(key);
+            if !stays {
+                teller.tell(Happening {
+                    subject: Subject::service(&key.id.port.service, None),
+                    port: place(key),
+                    reason: Reason::SpillEnded,
+                    note: "no endpoint has a capacity any more".to_owned(),
+                });
+            }
+            stays
+        });
         metrics.levels(counts);
     }
 

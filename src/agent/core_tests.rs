@@ -1,6 +1,7 @@
 //! What the core reports, over a kernel in memory.
 
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use super::*;
@@ -8,14 +9,18 @@ use crate::agent::Feed;
 use crate::capacity::Pace;
 use crate::kernel::mark::MarkRange;
 use crate::kernel::nft::Pods;
-use crate::model::ServiceCidr;
 use crate::model::example::*;
+use crate::model::{Capacity, Said, ServiceCidr};
 use crate::sync::tests::kernel::Kernel;
 use crate::watch::Change;
 
 /// Keeps what it is told.
 #[derive(Clone, Default)]
-struct Ears(Rc<RefCell<Vec<Report>>>);
+struct Ears {
+    reports: Rc<RefCell<Vec<Report>>>,
+    /// How many virtual servers with a capacity there were when it was last told of them.
+    paced: Rc<RefCell<Option<usize>>>,
+}
 
 impl Observer for Ears {
     fn arrived(&self, _: &Event) {}
@@ -23,7 +28,11 @@ impl Observer for Ears {
     fn queued(&self) {}
 
     fn worked(&self, report: &Report) {
-        self.0.borrow_mut().push(*report);
+        self.reports.borrow_mut().push(*report);
+    }
+
+    fn paced(&self, controller: &Controller) {
+        *self.paced.borrow_mut() = Some(controller.keys().count());
     }
 
     fn node(&self, _: &Node) {}
@@ -74,7 +83,7 @@ impl Bed {
     /// returns what it reports.
     fn turn(&mut self) -> Report {
         self.core.turn(&self.inbox);
-        self.ears.0.borrow_mut().pop().expect("a report")
+        self.ears.reports.borrow_mut().pop().expect("a report")
     }
 }
 
@@ -217,4 +226,22 @@ fn rules_that_the_kernel_refuses_are_tried_again() {
     bed.kernel.state().refuse_rules = false;
     assert!(bed.turn().synced);
     assert!(bed.base().is_some());
+}
+
+#[test]
+fn who_watches_levels_hears_of_the_end_of_the_last_one() {
+    let mut bed = Bed::new(Kernel::default(), 0);
+    let mut web = service("web", &["10.96.0.1"]);
+    let ten = NonZeroU32::new(10).expect("a capacity");
+    web.tuning.capacity = Said::Valid(Capacity::Connections(ten));
+    let pods = vec![endpoint("10.1.0.1", "east-2", "b")];
+    let slice = slice("web", "web", pods);
+    bed.feed.send(Event::Service(Change::Apply(web.clone())));
+    bed.feed.send(Event::Slice(Change::Apply(slice)));
+    bed.turn();
+    assert_eq!(*bed.ears.paced.borrow(), Some(1));
+    web.tuning.capacity = Said::Nothing;
+    bed.feed.send(Event::Service(Change::Apply(web)));
+    bed.turn();
+    assert_eq!(*bed.ears.paced.borrow(), Some(0));
 }

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::capacity::{Controller, Count, Key, Pace};
 use crate::model::{ServiceId, SetId};
-use crate::plan::{PortPlan, ServicePlan};
+use crate::plan::ServicePlan;
 use crate::sync::{Counted, Platform, Syncer, Trouble};
 
 /// The capacity loop, and when it is due.
@@ -20,6 +20,8 @@ pub struct Pacer {
     due: BTreeMap<Key, Instant>,
     /// How long it takes to look at one of them.
     cost: Duration,
+    /// Whether the last of them has gone since the last tick.
+    emptied: bool,
 }
 
 /// What looking at counts may take of a processor: a twentieth.
@@ -33,6 +35,7 @@ impl Pacer {
             pace,
             due: BTreeMap::new(),
             cost: Duration::ZERO,
+            emptied: false,
         }
     }
 
@@ -61,32 +64,27 @@ impl Pacer {
     ) {
         let mut wanted = Vec::new();
         for (id, planned) in plan.iter_mut() {
-            let PortPlan {
-                frontends, servers, ..
-            } = planned;
-            for server in servers {
+            let signs = planned.signs();
+            for server in &mut planned.servers {
                 let key = Key {
                     id: id.clone(),
                     family: server.family,
                 };
                 let adopted = if server.has_capacity() {
                     wanted.push(key.clone());
-                    counted(id, syncer.counts_before(id, frontends, server.family))
+                    counted(id, syncer.counts_before(id, &signs, server.family))
                 } else {
                     Vec::new()
                 };
                 self.controller.arrange(&key, server, &adopted, now);
             }
         }
-        let gone: Vec<Key> = self
-            .controller
-            .keys_of(service)
-            .filter(|key| !wanted.contains(key))
-            .cloned()
-            .collect();
+        let known = Key::of_service(&self.due, service);
+        let gone: Vec<Key> = known.filter(|key| !wanted.contains(key)).cloned().collect();
         for key in gone {
             self.controller.forget(&key);
             self.due.remove(&key);
+            self.emptied = self.due.is_empty();
         }
         // A first look at once, since what comes before it counts as there all along.
         for key in wanted {
@@ -95,7 +93,7 @@ impl Pacer {
     }
 
     /// Feeds the loop the kernel's counts of what is due, and tells the kernel what follows. Whether
-    /// anything was due.
+    /// there is anything to tell: something was due, or the last virtual server has gone.
     pub fn tick<P: Platform>(&mut self, syncer: &mut Syncer<P>, now: Instant) -> bool {
         let begin = Instant::now();
         let mut changes = Vec::new();
@@ -121,7 +119,7 @@ impl Pacer {
         if looked > 0 {
             self.cost = (self.cost + begin.elapsed() / looked) / 2;
         }
-        looked > 0
+        looked > 0 || std::mem::take(&mut self.emptied)
     }
 
     /// Between two looks at a virtual server that does not ask for more: as often as is cheap, since
@@ -142,7 +140,8 @@ fn counted(id: &SetId, counts: Result<Vec<Counted>, Trouble>) -> Vec<Count> {
     counts.iter().filter_map(count).collect()
 }
 
-fn count(Counted { entry, pinned }: &Counted) -> Option<Count> {
+fn count(counted: &Counted) -> Option<Count> {
+    let entry = &counted.entry;
     Some(Count {
         ip: entry.destination.ip,
         port: entry.destination.port.try_into().ok()?,
@@ -151,6 +150,7 @@ fn count(Counted { entry, pinned }: &Counted) -> Option<Count> {
         connections: entry.stats.connections,
         in_packets: entry.stats.packets_in,
         out_packets: entry.stats.packets_out,
-        returned: *pinned,
+        returned: counted.pinned,
+        returns: counted.pinned_so_far,
     })
 }

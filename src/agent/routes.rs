@@ -206,7 +206,7 @@ pub fn counted(
         .collect();
     for level in &mut family.levels {
         for endpoint in &mut level.endpoints {
-            if let Some(Counted { entry, pinned }) = counts.get(&endpoint.address) {
+            if let Some(Counted { entry, pinned, .. }) = counts.get(&endpoint.address) {
                 endpoint.active = Some(u64::from(entry.active + pinned.active));
                 endpoint.inactive = Some(u64::from(entry.inactive + pinned.inactive));
                 endpoint.weight = entry.destination.weight;
@@ -231,7 +231,8 @@ fn stands(family: &mut FamilyRoutes, server: &VirtualServer, standing: &Standing
             (address, (rank, one))
         })
         .collect();
-    for level in &mut family.levels {
+    let mut with_room = BTreeSet::new();
+    for (index, level) in family.levels.iter_mut().enumerate() {
         let mut budget = Some(0);
         let mut share = 0.0;
         for endpoint in &mut level.endpoints {
@@ -242,6 +243,9 @@ fn stands(family: &mut FamilyRoutes, server: &VirtualServer, standing: &Standing
             level.reason.clone_from(&rank.reason);
             endpoint.capacity = one.capacity.map(u64::from);
             endpoint.budget = one.budget.map(u64::from);
+            if !matches!(one.state, EndpointState::Full | EndpointState::LastResort) {
+                with_room.insert(index);
+            }
             let (state, reason) = endpoint_state(one);
             state.clone_into(&mut endpoint.state);
             endpoint.reason = reason;
@@ -254,8 +258,10 @@ fn stands(family: &mut FamilyRoutes, server: &VirtualServer, standing: &Standing
         level.budget = budget;
         level.share = share;
     }
-    let levels = family.levels.iter();
-    let mut with_room = levels.filter(|level| level.state != LevelState::Saturated);
+    // A level may have room again long before it counts as recovered.
+    let levels = family.levels.iter().enumerate();
+    let with_room = levels.filter(|(index, _)| with_room.contains(index));
+    let mut with_room = with_room.map(|(_, level)| level);
     let open = match server.style {
         Style::Ladder => with_room.next(),
         Style::Share => with_room.max_by(|a, b| a.share.total_cmp(&b.share)),
@@ -309,49 +315,5 @@ fn state(state: RankState) -> LevelState {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::example::{endpoint, service, slice};
-    use crate::plan::{Here, plan, words};
-
-    #[test]
-    fn a_plan_shows_level_by_level() {
-        let web = service("web", &["10.96.0.10"]);
-        let pods = vec![
-            endpoint("10.244.2.7", "east-2", "b"),
-            endpoint("10.244.1.5", "east-1", "a"),
-            endpoint("10.244.3.1", "east-3", "b"),
-        ];
-        let here = Here {
-            node: "east-1".into(),
-            zone: Some("a".into()),
-            ..Here::default()
-        };
-        let slice = slice("web-1", "web", pods);
-        let words = words(&web, &[&slice], &here);
-        let routes = planned(&plan(&web, &[&slice], &here), &words);
-        assert_eq!(routes[0].title(), "default/web:http/TCP");
-        assert_eq!(routes[0].frontends, ["10.96.0.10:80"]);
-        let family = &routes[0].families[0];
-        let levels: Vec<_> = family
-            .levels
-            .iter()
-            .map(|level| (level.title(), level.endpoints.len()))
-            .collect();
-        assert_eq!(levels, [("node".to_owned(), 1), ("cluster".to_owned(), 2)]);
-        assert_eq!(family.takes.as_deref(), Some("node"));
-        assert_eq!(family.routing, "prefer");
-        assert_eq!(family.sources[0].from, Origination::Configuration);
-        let share: f64 = family.levels.iter().map(|level| level.share).sum();
-        assert!((share - 1.0).abs() < 1e-9, "{share}");
-    }
-
-    #[test]
-    fn without_endpoints_a_service_refuses() {
-        let web = service("web", &["10.96.0.10"]);
-        let routes = planned(&plan(&web, &[], &Here::default()), &[]);
-        let family = &routes[0].families[0];
-        assert_eq!((family.takes.as_ref(), family.levels.len()), (None, 0));
-        assert!(family.because[0].contains("refused"));
-    }
-}
+#[path = "routes_tests.rs"]
+mod tests;

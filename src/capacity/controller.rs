@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::server::Server;
 use super::{Address, Adjustment, Budgets, Count, Demand, Key, Pace, Standing};
-use crate::model::{EndpointSet, Family, ServiceId, SetId};
+use crate::model::{EndpointSet, Family, SetId};
 use crate::plan::VirtualServer;
 
 /// The control loops of all virtual servers that have a capacity.
@@ -84,11 +84,6 @@ impl Controller {
     /// The virtual servers whose counts a tick wants.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.servers.keys()
-    }
-
-    /// Those of them that are a Service's.
-    pub fn keys_of(&self, service: &ServiceId) -> impl Iterator<Item = &Key> {
-        Key::of_service(&self.servers, service)
     }
 
     /// Those of them that share their endpoints with `key`, itself among them: the sets of one family

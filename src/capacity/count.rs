@@ -28,6 +28,8 @@ pub struct Count {
     /// Connections of clients with session affinity that came back to it. The kernel does not count
     /// them at the virtual server, so that no threshold holds them back.
     pub returned: Held,
+    /// How many clients came back since it was added.
+    pub returns: u64,
 }
 
 /// Connections that the kernel knows of.

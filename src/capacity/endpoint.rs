@@ -238,14 +238,15 @@ impl Endpoint {
         Some(self.whole(now * factor * CEILING).max(budget))
     }
 
-    /// What of it the scheduler shall fill, relative to the other endpoints of its rank: the budget,
-    /// or, where a part is too little for a connection, how near it is to one.
-    pub fn fill(&self, at: Moment<'_>) -> Option<f64> {
-        let budget = self.budget(at)?;
-        Some(if budget == 0 {
+    /// What of it the scheduler shall fill, relative to the other endpoints of its rank: what clients
+    /// that came back leave of the budget, or, where a part is too little for a connection, how near
+    /// it is to one.
+    pub fn fill(&self, factor: f64, at: Moment<'_>) -> Option<f64> {
+        Some(if self.budget(at)? == 0 {
             self.part(at)? * self.slow(at) / self.round
         } else {
-            f64::from(budget)
+            let left = self.lifted(factor, at)?;
+            f64::from(left.saturating_sub(self.returned(at.unit))) / factor
         })
     }
 
@@ -289,16 +290,21 @@ impl Endpoint {
         })
     }
 
-    /// Whether no client that is new to it may have any of its budget.
-    pub fn is_shut(&self, at: Moment<'_>) -> bool {
-        let budget = self.budget(at);
+    /// Its budget, lifted by a factor.
+    fn lifted(&self, factor: f64, at: Moment<'_>) -> Option<u32> {
+        Some(up(f64::from(self.budget(at)?) * factor))
+    }
+
+    /// Whether no client that is new to it may have any of its budget, lifted by a factor.
+    pub fn is_shut(&self, factor: f64, at: Moment<'_>) -> bool {
+        let budget = self.lifted(factor, at);
         budget.is_some_and(|budget| budget <= self.returned(at.unit))
     }
 
     /// What its threshold depends on, with its budget lifted by this factor: what clients that came
     /// back leave of it. None: it has no budget.
     pub fn situation(&self, factor: f64, at: Moment<'_>) -> Option<Situation> {
-        let budget = up(f64::from(self.budget(at)?) * factor);
+        let budget = self.lifted(factor, at)?;
         let ceiling = self.ceiling(factor, at)?.max(budget);
         let returned = self.returned(at.unit);
         let (active, inactive) = self

@@ -25,12 +25,14 @@ const BEYOND: f64 = 1.0 / 8.0;
 impl Server {
     /// Weighs the endpoints of the last rank by their budgets, which the scheduler then fills evenly:
     /// nothing else keeps one of them from getting what many nodes have no room for between two
-    /// ticks. Elsewhere whoever has no budget at all is a last resort.
+    /// ticks. On nearer rungs whoever has no budget at all is a last resort.
     pub fn weigh(&mut self, at: Moment<'_>) {
+        // Elsewhere a weight apart from all others would make rounds long, and a hash anew.
         let fills = self.style == Style::Ladder && self.scheduler != Scheduler::MaglevHash;
+        let factor = self.lift.factor();
         let mut last: Vec<&mut Endpoint> = Vec::new();
         for endpoint in &mut self.endpoints {
-            let shut = endpoint.is_shut(at);
+            let shut = fills && endpoint.is_shut(factor, at);
             endpoint.lend(shut.then_some(1));
             if fills && matches!(endpoint.gate, Gate::Last { .. }) {
                 last.push(endpoint);
@@ -42,12 +44,12 @@ impl Server {
         }
         let most = last
             .iter()
-            .filter_map(|one| one.fill(at))
+            .filter_map(|one| one.fill(factor, at))
             .fold(0.0, f64::max);
         // In steps, or one budget that moves would move all weights.
         let scale = f64::from(heaviest) / most.max(LEAST).log2().ceil().exp2();
         for endpoint in last {
-            let fill = endpoint.fill(at);
+            let fill = endpoint.fill(factor, at);
             endpoint.lend(fill.map(|fill| nearest(fill * scale).max(1)));
         }
     }

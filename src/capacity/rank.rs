@@ -34,7 +34,7 @@ pub struct Part {
 /// What happened to the endpoints of a level.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Total {
-    /// New connections.
+    /// New connections, also of clients that came back.
     pub connections: u64,
     /// Those of them that came past a nearer rank.
     pub spilled: u64,
@@ -98,7 +98,7 @@ impl Rank {
     pub fn count<'a>(&mut self, endpoints: impl Iterator<Item = &'a Endpoint>, spilled: bool) {
         for endpoint in endpoints {
             if let Some(part) = self.parts.iter_mut().find(|part| part.has(endpoint)) {
-                part.total.connections += endpoint.moved.new;
+                part.total.connections += endpoint.moved.new + endpoint.moved.returns;
                 part.total.spilled += if spilled { endpoint.moved.new } else { 0 };
             }
         }

@@ -43,6 +43,8 @@ pub struct Recent {
 pub struct Moved {
     /// New connections.
     pub new: u64,
+    /// Connections of clients that came back, besides those.
+    pub returns: u64,
     /// The most that the kernel may have counted meanwhile.
     pub peak: u32,
     /// How many new connections are expected until the next tick.
@@ -115,6 +117,7 @@ impl Recent {
         } else {
             seen
         };
+        let returns = count.returns.saturating_sub(before.returns);
         let ended = (new + u64::from(before.active)).saturating_sub(u64::from(count.active));
         let ended = if started_anew { 0 } else { ended };
         let sent = count.out_packets.saturating_sub(before.out_packets);
@@ -124,7 +127,7 @@ impl Recent {
             let follow = weight(elapsed, RATE);
             self.per_second += (float(new) / seconds - self.per_second) * follow;
             self.endings += (float(ended) / seconds - self.endings) * follow;
-            self.used = self.used * (1.0 - weight(elapsed, USE)) + float(new);
+            self.used = self.used * (1.0 - weight(elapsed, USE)) + float(new + returns);
         }
         if new > 0 {
             self.quiet = now;
@@ -133,6 +136,7 @@ impl Recent {
         let met = u64::from(before.total()) + new;
         Moved {
             new,
+            returns,
             peak: u32::try_from(met).unwrap_or(u32::MAX),
             arrivals: self.per_second * next,
             endings: self.endings * next,

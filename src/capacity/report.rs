@@ -131,11 +131,13 @@ impl Server {
             RankState::Saturated if self.takes_the_rest(place) => {
                 format!("{load} of {of} connections, and takes what nobody else has room for")
             }
-            RankState::Saturated if sum.budget.is_some_and(|budget| sum.load < budget) => {
+            RankState::Saturated if sum.budget.is_none_or(|budget| sum.load >= budget) => {
+                format!("{load} of {of} connections: full")
+            }
+            RankState::Saturated if sum.closed == sum.count => {
                 format!("{load} of {of} connections, but more came at once than it had room for")
             }
-            RankState::Saturated => format!("{load} of {of} connections: full"),
-            RankState::Recovering => format!(
+            RankState::Saturated | RankState::Recovering => format!(
                 "{load} of {of} connections: was full, and is not below {} % for long",
                 up(leave * 100.0)
             ),

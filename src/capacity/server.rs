@@ -13,7 +13,7 @@ use super::recent::weight;
 use super::sum::Sum;
 use super::threshold::{Edit, Unit};
 use super::{Address, Adjustment, Budgets, Count, Demand, Pace, nudge};
-use crate::model::{Protocol, Scheduler};
+use crate::model::{Capacity, Protocol, Scheduler};
 use crate::plan::{Style, VirtualServer};
 
 /// The kernel forgets an established connection after so long without a packet, and with the last
@@ -116,7 +116,11 @@ impl Server {
         let last = self.ranks.len().saturating_sub(1);
         // Where weights are shares, those without a threshold are found anew at every look.
         let shares = self.style == Style::Share;
-        let open = |place| (shares || place == last) && !plan.shed;
+        // Beside one that accepts any number nobody need get more than its budget.
+        let mut of_last = plan.reals.iter().zip(&places);
+        let endless =
+            of_last.any(|(real, place)| *place == last && real.capacity == Capacity::Unlimited);
+        let open = |place| (shares || (place == last && !endless)) && !plan.shed;
         for (real, place) in plan.reals.iter().zip(&places) {
             let address = (real.ip, real.port);
             let known = before.remove(&address);
@@ -310,7 +314,7 @@ impl Server {
                 let closed = place != last && sum.closed == sum.count;
                 rank.saturation
                     .see(sum.load, budget, closed, at.pace, at.now);
-                if rank.saturation.is_saturated() {
+                if rank.saturation.is_saturated() && (closed || sum.load >= budget) {
                     rank.spend(elapsed);
                 }
             }

@@ -301,19 +301,27 @@ fn turns(candidates: &[(u8, Candidate)]) -> Vec<(u8, u32)> {
 }
 
 fn ladder_of(candidates: &[(u8, Candidate)], routing: &Routing<'_>) -> Vec<(u8, u32)> {
+    let capacity_of = |one: &Candidate| match one.capacity {
+        Capacity::Connections(connections) => connections.get(),
+        Capacity::Auto => LEARNED,
+        // It only occurs in the last rank, which is never full.
+        Capacity::Unlimited => 0,
+    };
     let rungs: Vec<Rung> = candidates
         .iter()
         .map(|(rank, one)| {
-            let capacity = match one.capacity {
-                Capacity::Connections(connections) => connections.get(),
-                Capacity::Auto => LEARNED,
-                // It only occurs in the last rank, which is never full.
-                Capacity::Unlimited => 0,
+            let capacity = capacity_of(one);
+            // Whoever accepts any number gets no less than others of its rank.
+            let part = if capacity == 0 {
+                let rank = candidates.iter().filter(|(other, _)| other == rank);
+                rank.map(|(_, one)| capacity_of(one)).max().unwrap_or(0)
+            } else {
+                capacity
             };
             Rung {
                 rank: *rank,
-                part: match (routing.mode, NonZeroU32::new(capacity)) {
-                    (Mode::Spill, Some(capacity)) => capacity,
+                part: match (routing.mode, NonZeroU32::new(part)) {
+                    (Mode::Spill, Some(part)) => part,
                     _ => preference(one, routing),
                 },
                 admitted: capacity + capacity / 8 + MARGIN,

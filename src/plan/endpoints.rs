@@ -61,7 +61,7 @@ impl<'a> Endpoints<'a> {
                 && (abroad(slice, self.here).is_some() || meant.includes(endpoint, self.here))
         });
         let staying = self.not_evacuated(hinted);
-        if !staying.is_empty() {
+        if staying.iter().any(|one| one.level != Level::Remote) {
             return staying;
         }
         let ready = self.unless_evacuated(self.placed(|_, endpoint| is_ready(endpoint)));

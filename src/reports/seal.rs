@@ -126,9 +126,15 @@ impl Sealer {
         MOST.saturating_sub(FIXED + self.node.len() + seal)
     }
 
-    /// A time for what is sent now, later than any before.
+    /// A time for what is sent now, later than any before, unless the clock has been set back: what
+    /// is too far from the others' time they do not take, but they forget what came before.
     pub fn stamp(&mut self, unix_micros: u64) -> u64 {
-        self.last = unix_micros.max(self.last.saturating_add(1));
+        let next = self.last.saturating_add(1);
+        self.last = if next > unix_micros.saturating_add(SKEW) {
+            unix_micros
+        } else {
+            unix_micros.max(next)
+        };
         self.last
     }
 

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use lab::traffic::Protocol;
 use lab::world::Place;
 
-use crate::bed::{BUDGET, Bed, CAPACITY, Pods, ROUTING, TCP, WAYS, at_most, each_has};
+use crate::bed::{BUDGET, Bed, CAPACITY, Pods, ROUTING, TCP, WAYS, at_most, each_has, until};
 
 /// Four pods near and four far, 25 connections each.
 const FOUR_AND_FOUR: Pods = Pods {
@@ -132,8 +132,14 @@ pub fn nobody_is_refused_when_every_level_is_over_its_budget() -> Result<()> {
     let services = bed.one_each_way(5)?;
     bed.start_agent_and_warm_up(5)?;
     for (way, web) in &services {
-        // Three times what all pods together have room for.
-        let mut held = bed.hold(*way, web, 60)?;
+        // Three times what all pods together have room for. The agent lifts budgets as it sees that,
+        // after what came at once.
+        let mut held = bed.hold(*way, web, 40)?;
+        until("budgets are lifted", || {
+            let more = bed.hold(*way, web, 1)?;
+            Ok(more.now().of_all(&bed.node) == 1)
+        })?;
+        held.add(bed.hold(*way, web, 20)?);
         ensure!(held.ping().answered() == 60, "{way:?}: one was cut");
         each_has(&held, &bed.node, 5..=30)?;
         let spread = bed.client.spread(way.to(web), way.0, 50, 2)?;

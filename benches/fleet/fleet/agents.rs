@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use anyhow::Result;
 
-use super::super::engine::micros;
+use super::super::engine::{Micros, micros};
 use super::super::exchange::{Said, budgets};
 use super::super::node::Node;
 use super::{Event, Fleet, WATCHED, index};
@@ -55,6 +55,7 @@ impl Fleet {
             })
             .collect();
         let now = self.queue.now();
+        let reports = self.due(reports, now);
         for view in &mut self.views {
             view.receive(&reports, now, self.scenario.loss, &mut self.rng);
         }
@@ -65,6 +66,18 @@ impl Fleet {
         }
         self.queue
             .after(micros(self.scenario.report_every), Event::Report);
+    }
+
+    /// Those of these reports that are sent: what has not moved was said lately.
+    fn due(&mut self, reports: Vec<Vec<Option<Said>>>, now: Micros) -> Vec<Vec<Option<Said>>> {
+        let mut due = reports;
+        for (said, sent) in due.iter_mut().flatten().zip(self.sent.iter_mut().flatten()) {
+            *said = said.filter(|said| said.is_due(*sent, now));
+            if let Some(said) = *said {
+                *sent = Some((said, now));
+            }
+        }
+        due
     }
 
     pub fn share(&mut self, view: usize) {

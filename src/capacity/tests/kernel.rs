@@ -310,5 +310,6 @@ pub fn zero(real: &crate::plan::RealServer) -> Count {
         in_packets: 0,
         out_packets: 0,
         returned: Held::default(),
+        returns: 0,
     }
 }

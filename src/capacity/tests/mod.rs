@@ -3,6 +3,7 @@
 mod budgets;
 mod callback;
 mod counted;
+mod endless;
 mod kernel;
 mod newcomers;
 mod property;

@@ -5,12 +5,14 @@ use super::*;
 
 const CAPACITY: u32 = 20;
 
-/// A near endpoint and a farther one, of one capacity.
+/// A near endpoint and others, of one capacity.
 struct Bed {
     key: Key,
     controller: Controller,
     plan: VirtualServer,
     now: Instant,
+    /// How many clients have come back to the near endpoint.
+    returns: u64,
 }
 
 /// What the kernel holds for the near endpoint.
@@ -21,9 +23,15 @@ struct Near {
 }
 
 impl Bed {
+    /// A near one and a farther one.
     fn new(protocol: Protocol) -> Self {
+        Self::with(protocol, &[1, 1])
+    }
+
+    /// So many on each rank.
+    fn with(protocol: Protocol, ranks: &[usize]) -> Self {
         let key = key(protocol);
-        let mut plan = ladder(protocol, &[1, 1], connections(CAPACITY));
+        let mut plan = ladder(protocol, ranks, connections(CAPACITY));
         let mut controller = Controller::new(Pace::default());
         let now = Instant::now();
         controller.arrange(&key, &mut plan, &[], now);
@@ -32,6 +40,7 @@ impl Bed {
             controller,
             plan,
             now,
+            returns: 0,
         }
     }
 
@@ -47,6 +56,7 @@ impl Bed {
                 count.inactive = chosen.inactive;
                 count.connections = chosen.total().into();
                 count.returned = returned;
+                count.returns = self.returns;
             }
             for adjustment in self.controller.tick(&self.key, &counts, self.now) {
                 for real in &mut self.plan.reals {
@@ -128,4 +138,27 @@ fn others_hear_of_what_came_back() {
     bed.after(active(2), active(30));
     let demand = bed.controller.demand(&bed.key).expect("a demand");
     assert!((demand.connections - 32.0).abs() < 1e-9, "{demand:?}");
+}
+
+#[test]
+fn where_there_is_no_farther_level_others_get_the_endpoint_that_those_left_room_at() {
+    let mut bed = Bed::with(Protocol::Tcp, &[2]);
+    let usual = bed.after(active(0), active(0)).weight;
+    let half = bed.after(active(0), active(CAPACITY / 2)).weight;
+    assert!(half <= usual * 2 / 3, "{half} of {usual}");
+    assert_eq!(bed.after(active(0), active(30)).weight, 1);
+    assert_eq!(bed.after(active(0), active(0)).weight, usual);
+}
+
+#[test]
+fn those_who_come_back_are_counted_with_the_new_connections_of_their_level() {
+    let mut bed = Bed::new(Protocol::Tcp);
+    bed.after(active(0), active(0));
+    bed.returns = 40;
+    bed.after(active(0), active(0));
+    let standing = bed.controller.standing(&bed.key).expect("a standing");
+    let near = &standing.ranks[0];
+    assert_eq!(near.levels[0].connections, 40);
+    assert!(near.share > 0.99, "{}", near.share);
+    assert_eq!(standing.spilled, 0);
 }

@@ -21,6 +21,7 @@ fn count(address: Address, active: u32) -> Count {
         in_packets: 0,
         out_packets: 0,
         returned: Held::default(),
+        returns: 0,
     }
 }
 

@@ -1,6 +1,7 @@
 mod categorize;
 mod external;
 mod levels;
+mod mixed;
 mod own;
 mod schedulers;
 mod words;

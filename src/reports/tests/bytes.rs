@@ -201,6 +201,18 @@ fn stamps_of_one_sender_only_grow() {
 }
 
 #[test]
+fn a_sender_whose_clock_is_set_back_far_is_heard_again_at_once() {
+    const HOUR: u64 = 3_600_000_000;
+    let mut sender = sealer("0123456789abcdef");
+    let others = sealer("0123456789abcdef");
+    sender.stamp(2 * HOUR);
+    let stamp = sender.stamp(HOUR);
+    let datagram = sender.seal(1, stamp, b"");
+    assert!(others.open(&datagram, HOUR).is_ok());
+    assert_eq!(sender.stamp(HOUR - 1), stamp + 1, "a little is no matter");
+}
+
+#[test]
 fn the_layout_of_a_datagram_never_changes() {
     let mut body = Vec::new();
     write_zone(Some("a"), &mut body);
