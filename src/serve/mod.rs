@@ -19,13 +19,12 @@ use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use hyper::StatusCode;
 
 pub use ask::{Ask, Knows};
 pub use checks::{Check, Checks};
-pub use health::Health;
+pub use health::{Health, Now};
 pub use local::{Local, NoRoutes, ROUTES};
 pub use metrics::{LevelCount, Metrics};
 
@@ -45,12 +44,7 @@ pub async fn healthz(
 ) -> io::Result<()> {
     let listener = listen::bind(address, hard_fail, told).await?;
     http::serve(listener, move |uri| {
-        ready(health_answer(
-            uri.path(),
-            &health,
-            &metrics,
-            SystemTime::now(),
-        ))
+        ready(health_answer(uri.path(), &health, &metrics, Now::read()))
     })
     .await;
     Ok(())
@@ -76,7 +70,7 @@ pub async fn metrics(
     Ok(())
 }
 
-fn health_answer(path: &str, health: &Health, metrics: &Metrics, now: SystemTime) -> Answer {
+fn health_answer(path: &str, health: &Health, metrics: &Metrics, now: Now) -> Answer {
     let (healthy, body) = match path {
         "/healthz" => health.healthz(now),
         "/livez" => health.livez(now),

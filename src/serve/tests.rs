@@ -1,5 +1,6 @@
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime};
 
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -15,6 +16,19 @@ fn time(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_323_045 + seconds)
 }
 
+/// The same by the clock that nobody sets.
+fn steady(seconds: u64) -> Instant {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    *START + Duration::from_secs(seconds)
+}
+
+fn at(seconds: u64) -> Now {
+    Now {
+        clock: time(seconds),
+        steady: steady(seconds),
+    }
+}
+
 /// A healthy agent that has been programmed at second 0.
 fn healthy() -> Health {
     let health = Health::new(Duration::from_mins(1));
@@ -26,7 +40,11 @@ fn healthy() -> Health {
 }
 
 fn ask(health: &Health, path: &str, seconds: u64) -> (u16, Value) {
-    let answer = health_answer(path, health, &Metrics::default(), time(seconds));
+    ask_at(health, path, at(seconds))
+}
+
+fn ask_at(health: &Health, path: &str, now: Now) -> (u16, Value) {
+    let answer = health_answer(path, health, &Metrics::default(), now);
     assert_eq!(answer.headers()["content-type"], "application/json");
     assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
     let status = answer.status().as_u16();
@@ -66,7 +84,7 @@ fn before_the_first_sync_the_agent_lives_but_takes_no_connections() {
     let (_, body) = ask(&health, "/healthz", 0);
     assert_eq!(body["lastUpdated"], "0001-01-01T00:00:00Z");
     assert_eq!(body["healthy"], false);
-    health.queued(Family::V4, time(0));
+    health.queued(Family::V4, steady(0));
     health.synced(Family::V4, time(1));
     assert_eq!(codes(&health, 1), [503, 200]);
     health.first_sync_done();
@@ -76,8 +94,8 @@ fn before_the_first_sync_the_agent_lives_but_takes_no_connections() {
 #[test]
 fn a_change_that_waits_too_long_is_unhealthy_until_it_is_taken() {
     let health = healthy();
-    health.queued(Family::V6, time(10));
-    health.queued(Family::V6, time(50));
+    health.queued(Family::V6, steady(10));
+    health.queued(Family::V6, steady(50));
     assert_eq!(codes(&health, 69), [200, 200]);
     assert_eq!(codes(&health, 70), [503, 503]);
     let (_, body) = ask(&health, "/livez", 70);
@@ -89,6 +107,20 @@ fn a_change_that_waits_too_long_is_unhealthy_until_it_is_taken() {
     assert_eq!(families, [&json!(true), &json!(false)]);
     health.synced(Family::V6, time(71));
     assert_eq!(codes(&health, 1000), [200, 200]);
+}
+
+#[test]
+fn a_clock_that_is_set_makes_no_change_wait_longer_or_shorter() {
+    let health = healthy();
+    health.queued(Family::V4, steady(10));
+    for (waited, wanted) in [(59, 200), (60, 503)] {
+        // Back by a day, and ahead by a year.
+        for clock in [time(0) - Duration::from_hours(24), time(31_536_000)] {
+            let steady = steady(10 + waited);
+            let (code, body) = ask_at(&health, "/livez", Now { clock, steady });
+            assert_eq!(code, wanted, "{body}");
+        }
+    }
 }
 
 #[test]
@@ -107,7 +139,7 @@ fn a_node_on_its_way_out_takes_no_connections_but_its_agent_lives() {
 #[test]
 fn nobody_knows_of_other_paths() {
     for answer in [
-        health_answer("/", &healthy(), &Metrics::default(), time(0)),
+        health_answer("/", &healthy(), &Metrics::default(), at(0)),
         metrics_answer("/debug", &Metrics::default(), &Value::default),
     ] {
         assert_eq!(answer.status(), 404);
@@ -154,10 +186,10 @@ fn metrics_have_the_names_of_kube_proxy() {
     metrics.failing(3);
     metrics.lacking("external", Family::V6, 4);
     let health = healthy();
-    health_answer("/healthz", &health, &metrics, time(0));
+    health_answer("/healthz", &health, &metrics, at(0));
     health.node_eligible(false);
-    health_answer("/healthz", &health, &metrics, time(0));
-    health_answer("/livez", &health, &metrics, time(0));
+    health_answer("/healthz", &health, &metrics, at(0));
+    health_answer("/livez", &health, &metrics, at(0));
     let answer = metrics_answer("/metrics", &metrics, &Value::default);
     assert_eq!(answer.headers()["content-type"], OPEN_METRICS);
     let text = String::from_utf8(body(answer)).unwrap();
@@ -215,7 +247,7 @@ async fn the_server_answers_over_the_wire_and_closes() {
     let port = listener.local_addr().unwrap().port();
     let metrics = Metrics::default();
     let server = tokio::spawn(http::serve(listener, move |uri| {
-        ready(health_answer(uri.path(), &healthy(), &metrics, time(0)))
+        ready(health_answer(uri.path(), &healthy(), &metrics, at(0)))
     }));
     let answer = over_the_wire(port, "GET /healthz?a=b HTTP/1.1\r\nHost: n\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -242,7 +274,7 @@ async fn a_client_that_does_not_ask_is_sent_away() {
 fn service_level_indicators_are_those_of_every_component() {
     let (health, metrics) = (Health::default(), Metrics::default());
     let none = || serde_json::Value::Null;
-    let now = SystemTime::now();
+    let now = Now::read();
     health_answer("/healthz", &health, &metrics, now);
     health.first_sync_done();
     health.node_eligible(true);

@@ -10,15 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use tokio::sync::Notify;
 
-use super::Health;
 use super::http::{Answer, JSON, answer};
+use super::{Health, Now};
 use crate::model::{EndpointSlice, Family, Service, ServiceId};
 
 /// What load balancers may weigh nodes by.
@@ -136,7 +135,7 @@ impl Checks {
     }
 
     /// The answer for a Service, whatever the path, in kube-proxy's very words.
-    fn answer(&self, service: &ServiceId, family: Family, now: SystemTime) -> Answer {
+    fn answer(&self, service: &ServiceId, family: Family, now: Now) -> Answer {
         let local = self.change(|checks| checks.get(service)?.local.get(&family).copied());
         let local = local.unwrap_or(0);
         let healthy = self.health.is_serving(now);

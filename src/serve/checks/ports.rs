@@ -5,13 +5,14 @@ use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::info;
 
+use super::super::Now;
 use super::super::events::{Happening, Reason, Subject, Teller};
 use super::super::http;
 use super::super::listen::persist;
@@ -66,7 +67,7 @@ async fn one(checks: Arc<Checks>, place: Place, teller: Teller) {
     let here = format!("health-check node port {at} of {service}");
     let listener = persist(here, told, || ready(listen(at))).await;
     info!(%service, %at, "answering health checks");
-    let answers = move |_: &hyper::Uri| ready(checks.answer(&service, family, SystemTime::now()));
+    let answers = move |_: &hyper::Uri| ready(checks.answer(&service, family, Now::read()));
     http::serve(listener, answers).await;
 }
 
