@@ -73,7 +73,7 @@ pub fn run(settings: &Settings, source: &Source) -> anyhow::Result<()> {
     // Of the Node and the cluster nothing is known yet.
     let base = ground.base(&Node::default(), Vec::new());
     let platform = Linux::open(base.clone()).map_err(|trouble| anyhow!(trouble))?;
-    prepare::timeouts(settings)?;
+    prepare::timeouts_or_warn(settings);
     let syncer = Syncer::new(platform, settings.marks, settings.drain)
         .map_err(|trouble| anyhow!(trouble))
         .context("what a previous run left in the kernel cannot be read")?;

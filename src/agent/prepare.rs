@@ -53,6 +53,13 @@ pub fn timeouts(settings: &Settings) -> anyhow::Result<()> {
         .context("the IPVS time-outs cannot be set")
 }
 
+/// Does the same, as far as possible: services work without them too.
+pub fn timeouts_or_warn(settings: &Settings) {
+    if let Err(error) = timeouts(settings) {
+        warn!("the IPVS time-outs (ipvs.*Timeout) stay as they are in the kernel: {error:#}");
+    }
+}
+
 /// How many processors the node has, of which this container may have a few only.
 fn processors() -> u32 {
     let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
