@@ -106,11 +106,12 @@ pub struct Core<P, O> {
 }
 
 impl<P: Platform, O: Observer> Core<P, O> {
-    /// A core that knows nothing of the cluster yet, but its id where `here` has one.
+    /// A core that knows nothing of the cluster yet, but its id and the Node's first address where
+    /// `here` has them.
     pub fn new(syncer: Syncer<P>, pacer: Pacer, here: Here, observer: O) -> Self {
         let id = Some(here.cluster.clone()).filter(|id| !id.is_empty());
         Self {
-            snapshot: Snapshot::of_cluster(id),
+            snapshot: Snapshot::of_cluster(id).on_node_at(here.ips.first().copied()),
             syncer,
             pacer,
             reporter: None,

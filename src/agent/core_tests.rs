@@ -40,12 +40,17 @@ struct Bed {
 impl Bed {
     /// A core over this kernel, to which everything has been listed: so many Services.
     fn new(kernel: Kernel, services: u8) -> Self {
+        Self::of(kernel, services, Here::default())
+    }
+
+    /// The same, of which this much is known from the start.
+    fn of(kernel: Kernel, services: u8, here: Here) -> Self {
         let drain = Duration::from_mins(10);
         let syncer = Syncer::new(kernel.clone(), MarkRange::default(), drain).unwrap();
         let (feed, inbox) = Feed::new();
         let ears = Ears::default();
         let pacer = Pacer::new(Pace::default(), "a1");
-        let core = Core::new(syncer, pacer, Here::default(), ears.clone());
+        let core = Core::new(syncer, pacer, here, ears.clone());
         let bed = Self {
             kernel,
             core,
@@ -203,6 +208,24 @@ fn pods_and_node_ports_follow_the_node() {
         let networks = [format!("{address}/32"), "::/0".to_owned()].map(|it| it.parse().unwrap());
         assert_eq!(base.node_port_networks, networks);
     }
+}
+
+#[test]
+fn the_primary_address_is_the_bind_address_where_there_is_one() {
+    let here = Here {
+        ips: vec![ip("192.0.2.2")],
+        ..Here::default()
+    };
+    let ground = ground("nodePortAddresses: [primary]");
+    let mut bed = Bed::of(Kernel::default(), 1, here).on(ground);
+    bed.feed.send(Event::Node(Change::Apply(Node {
+        ips: ["192.0.2.1", "2001:db8::1"].map(ip).into(),
+        ..Node::default()
+    })));
+    bed.turn();
+    let networks = ["192.0.2.2/32", "2001:db8::1/128"].map(|it| it.parse().unwrap());
+    assert_eq!(bed.base().unwrap().node_port_networks, networks);
+    assert_eq!(bed.core.here.ips[0], ip("192.0.2.2"), "for source ranges");
 }
 
 #[test]

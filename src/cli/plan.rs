@@ -72,7 +72,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
 
-    let mut snapshot = Snapshot::of_cluster(settings.cluster_id.as_deref().map(Arc::from));
+    let cluster = settings.cluster_id.as_deref().map(Arc::from);
+    let mut snapshot = Snapshot::of_cluster(cluster).on_node_at(settings.bind);
     for event in events {
         snapshot.apply(event);
     }

@@ -17,6 +17,8 @@ impl Settings {
         // Named one by one, so that a new field cannot be forgotten.
         let Self {
             node,
+            hostname_override: _,
+            bind,
             kubeconfig,
             weights,
             scheduler,
@@ -56,6 +58,7 @@ impl Settings {
         ];
         let restart = [
             ("hostnameOverride", *node != new.node),
+            ("bindAddress", *bind != new.bind),
             ("clientConnection.kubeconfig", *kubeconfig != new.kubeconfig),
             ("spillway.clusterId", *cluster_id != new.cluster_id),
             ("spillway.capacityTickMilliseconds", *tick != new.tick),

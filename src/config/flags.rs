@@ -12,7 +12,7 @@ use super::gates;
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "kube-proxy's own, before the file's fields")]
 pub struct Flags {
-    /// Family of the loopback address for /metrics
+    /// The Node's first address of its family; that of the loopback address for /metrics is its own
     #[arg(long, value_name = "IP")]
     pub bind_address: Option<String>,
     /// Whether to end where an address for health or metrics is taken
