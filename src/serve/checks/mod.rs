@@ -115,10 +115,15 @@ impl Checks {
         change(&mut self.of.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn places(&self) -> BTreeSet<Place> {
+    /// Those of this node's addresses that health-check node ports are open at.
+    fn networks(&self) -> Vec<IpNet> {
         let networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = Family::ALL.map(|family| (family, addresses::listening(family, &networks)));
-        drop(networks);
+        networks.clone()
+    }
+
+    /// Where to listen on a node with these addresses.
+    fn places(&self, networks: &[IpNet], own: &[IpAddr]) -> BTreeSet<Place> {
+        let at = Family::ALL.map(|family| (family, addresses::listening(family, networks, own)));
         self.change(|checks| {
             let mut places = BTreeSet::new();
             for (service, check) in checks.iter() {

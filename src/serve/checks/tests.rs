@@ -183,3 +183,21 @@ async fn a_port_that_is_taken_is_told_and_answered_once_it_is_free() {
     assert!(answer.unwrap().starts_with("HTTP/1.1 200 OK"));
     served.abort();
 }
+
+/// An address that the node got later: nobody can listen there, and that is told.
+#[tokio::test(start_paused = true)]
+async fn addresses_that_the_node_gets_later_count_too() {
+    let checks = Arc::new(checks(health(), PORT, 1));
+    checks.at(&["192.0.2.0/24".parse().unwrap()]);
+    let later = tokio::time::Instant::now() + 2 * ports::LOOK;
+    let own = move || {
+        let there = tokio::time::Instant::now() >= later;
+        Ok(there.then(|| ip("192.0.2.1")).into_iter().collect())
+    };
+    let (teller, mut told) = Teller::new(Arc::<Metrics>::default());
+    let served = tokio::spawn(checks.serve_at(own, teller));
+    let happening = tokio::time::timeout(3 * ports::LOOK, told.next()).await;
+    let note = happening.unwrap().unwrap().note;
+    assert!(note.contains("192.0.2.1"), "{note}");
+    served.abort();
+}
