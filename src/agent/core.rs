@@ -316,7 +316,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
             for id in round {
                 let slices = self.snapshot.slices(id);
                 let service = self.snapshot.service(id);
-                let check = service.and_then(|it| Check::of(it, &slices, &self.here.node));
+                let families = self.here.families();
+                let check =
+                    service.and_then(|it| Check::of(it, &slices, &self.here.node, families));
                 self.observer.checked(id, check);
                 let mut plan = service.map_or_else(ServicePlan::new, |service| {
                     plan(service, &slices, &self.here)

@@ -100,6 +100,7 @@ pub fn run(settings: &Settings, source: &Source) -> anyhow::Result<()> {
         cluster: settings.cluster_id.as_deref().unwrap_or_default().into(),
         defaults: settings.defaults.clone(),
         without_external_ips: !settings.external_ips,
+        without_ipv6: prepare::lacks_ipv6(settings),
         ips: settings.bind.into_iter().collect(),
         ..Here::default()
     };

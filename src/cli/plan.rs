@@ -90,6 +90,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         cluster: snapshot.cluster_id().cloned().unwrap_or_default(),
         defaults: settings.defaults,
         without_external_ips: !settings.external_ips,
+        without_ipv6: false,
         tuning: snapshot.node().tuning.clone(),
         neighbours: snapshot.take_neighbours().unwrap_or_default(),
     };

@@ -33,11 +33,17 @@ pub struct Check {
 }
 
 impl Check {
-    /// The check of a Service on this node; none for one without a health-check node port.
+    /// The check of a Service on this node, which has these families; none for one without a
+    /// health-check node port.
     ///
     /// What counts are addresses of endpoints that are ready. One that terminates is not, though it
     /// may serve yet: that is how the load balancer learns to go elsewhere in time.
-    pub fn of(service: &Service, slices: &[&EndpointSlice], node: &str) -> Option<Self> {
+    pub fn of(
+        service: &Service,
+        slices: &[&EndpointSlice],
+        node: &str,
+        families: &[Family],
+    ) -> Option<Self> {
         let port = service.external.as_ref()?.health_port?;
         let ready = |family: Family| {
             let mine = slices
@@ -48,10 +54,11 @@ impl Check {
                 endpoints.filter(|it| it.conditions.ready && it.node.as_deref() == Some(node));
             here.map(|it| it.ip).collect::<BTreeSet<IpAddr>>().len()
         };
-        let families = service.cluster_ips.iter().map(|ip| Family::of(*ip));
+        let of_service = service.cluster_ips.iter().map(|ip| Family::of(*ip));
+        let both = of_service.filter(|family| families.contains(family));
         Some(Self {
             port,
-            local: families.map(|family| (family, ready(family))).collect(),
+            local: both.map(|family| (family, ready(family))).collect(),
         })
     }
 }
