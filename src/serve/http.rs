@@ -29,8 +29,9 @@ pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// Clients at a time. The health port is open to the network: strangers must not fill the memory.
 const CLIENTS: usize = 128;
-/// How long a client may take to ask.
-const ASK: Duration = Duration::from_secs(5);
+/// How long a client may take to ask. Those who ask for health do so at once, and wait for a few
+/// seconds at most: that is how long strangers who say nothing may keep them from their turn.
+const ASK: Duration = Duration::from_secs(1);
 /// How long a client may take altogether.
 const CLIENT: Duration = Duration::from_secs(30);
 

@@ -279,8 +279,11 @@ fn service_level_indicators_are_those_of_every_component() {
     health.first_sync_done();
     health.node_eligible(true);
     for _ in 0..2 {
+    let start = tokio::time::Instant::now();
         health_answer("/healthz", &health, &metrics, now);
     }
+    // The kubelet's probe and a load balancer's wait no longer than that for their turn.
+    assert!(start.elapsed() < Duration::from_secs(2));
     metrics_answer("/healthz", &metrics, &none);
     assert_eq!(
         metrics_answer("/metrics/slis", &metrics, &none).status(),
