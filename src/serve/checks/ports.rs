@@ -88,7 +88,7 @@ async fn one(checks: Arc<Checks>, place: Place, teller: Teller) {
     let here = format!("health-check node port {at} of {service}");
     let listener = persist(here, told, || ready(listen(at))).await;
     info!(%service, %at, "answering health checks");
-    let answers = move |_: &hyper::Uri| ready(checks.answer(&service, family, Now::read()));
+    let answers = move |_: &http::Request| ready(checks.answer(&service, family, Now::read()));
     http::serve(listener, answers).await;
 }
 
