@@ -169,7 +169,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
                     self.here.defaults = defaults.tuning;
                     self.here.without_external_ips = !defaults.external_ips;
                     if let Some((ground, _)) = &mut self.ground {
-                        ground.node_ports = defaults.node_ports;
+                        *ground = defaults.ground;
                     }
                     self.snapshot.touch_all();
                 }

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
-use crate::agent::Feed;
+use crate::agent::{Defaults, Feed};
 use crate::capacity::Pace;
 use crate::kernel::mark::MarkRange;
 use crate::kernel::nft::Pods;
-use crate::model::ServiceCidr;
 use crate::model::example::*;
+use crate::model::{Scheduler, ServiceCidr, Tuning, Weights};
 use crate::sync::tests::kernel::Kernel;
 use crate::watch::Change;
 
@@ -226,6 +226,27 @@ fn the_primary_address_is_the_bind_address_where_there_is_one() {
     let networks = ["192.0.2.2/32", "2001:db8::1/128"].map(|it| it.parse().unwrap());
     assert_eq!(bed.base().unwrap().node_port_networks, networks);
     assert_eq!(bed.core.here.ips[0], ip("192.0.2.2"), "for source ranges");
+}
+
+#[test]
+fn who_is_a_pod_and_who_is_masqueraded_may_change_while_the_agent_runs() {
+    let mut bed = Bed::new(Kernel::default(), 1).on(ground(""));
+    bed.turn();
+    let text = "clusterCIDR: 10.1.0.0/16\niptables: {masqueradeAll: true}";
+    bed.feed.defaults(Defaults {
+        weights: Weights::default(),
+        scheduler: Scheduler::default(),
+        tuning: Tuning::default(),
+        ground: ground(text),
+        external_ips: true,
+    });
+    assert!(bed.turn().synced);
+    let base = bed.base().expect("other rules");
+    assert_eq!(
+        base.pods,
+        Pods::Within(vec!["10.1.0.0/16".parse().unwrap()])
+    );
+    assert!(base.masquerade_all);
 }
 
 #[test]

@@ -216,12 +216,13 @@ async fn serve_and_watch(
         }
         std::future::pending::<()>().await;
     };
-    let followed = reload::follow(source, &current, |new| {
+    let waits = |waits| metrics.restart_needed(waits);
+    let followed = reload::follow(source, &current, waits, |new| {
         feed.defaults(Defaults {
             weights: new.weights,
             scheduler: new.scheduler,
             tuning: new.defaults.clone(),
-            node_ports: new.node_ports.clone(),
+            ground: Ground::new(&new),
             external_ips: new.external_ips,
         });
         if let Err(error) = init(&new) {

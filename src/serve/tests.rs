@@ -194,6 +194,7 @@ fn metrics_have_the_names_of_kube_proxy() {
     metrics.ipvs_messages(7);
     metrics.cluster(2, 20);
     metrics.failing(3);
+    metrics.restart_needed(true);
     metrics.lacking("external", Family::V6, 4);
     let health = healthy();
     health_answer("/healthz", &health, &metrics, at(0));
@@ -230,6 +231,7 @@ fn metrics_have_the_names_of_kube_proxy() {
         "spillway_services 2",
         "spillway_endpoints 20",
         "spillway_failing_objects 3",
+        "spillway_restart_needed 1",
         "# TYPE process_resident_memory_bytes gauge",
         "# TYPE process_cpu_seconds counter",
         "# EOF",
@@ -277,8 +279,11 @@ async fn a_client_that_does_not_ask_is_sent_away() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = tokio::spawn(http::serve(listener, |_| ready(http::not_found())));
+    let start = tokio::time::Instant::now();
     let answer = over_the_wire(port, "GET /healthz HT").await;
     assert!(!answer.contains("200"), "{answer}");
+    // The kubelet's probe and a load balancer's wait no longer than that for their turn.
+    assert!(start.elapsed() < Duration::from_secs(2));
     server.abort();
 }
 
@@ -291,7 +296,6 @@ fn service_level_indicators_are_those_of_every_component() {
     health.first_sync_done();
     health.node_eligible(true);
     for _ in 0..2 {
-    let start = tokio::time::Instant::now();
         health_answer("/healthz", &health, &metrics, now);
     }
     metrics_answer("/healthz", Format::Prometheus, &metrics, &none);
