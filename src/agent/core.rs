@@ -106,11 +106,12 @@ pub struct Core<P, O> {
 }
 
 impl<P: Platform, O: Observer> Core<P, O> {
-    /// A core that knows nothing of the cluster yet, but its id where `here` has one.
+    /// A core that knows nothing of the cluster yet, but its id and the Node's first address where
+    /// `here` has them.
     pub fn new(syncer: Syncer<P>, pacer: Pacer, here: Here, observer: O) -> Self {
         let id = Some(here.cluster.clone()).filter(|id| !id.is_empty());
         Self {
-            snapshot: Snapshot::of_cluster(id),
+            snapshot: Snapshot::of_cluster(id).on_node_at(here.ips.first().copied()),
             syncer,
             pacer,
             reporter: None,
@@ -168,7 +169,7 @@ impl<P: Platform, O: Observer> Core<P, O> {
                     self.here.defaults = defaults.tuning;
                     self.here.without_external_ips = !defaults.external_ips;
                     if let Some((ground, _)) = &mut self.ground {
-                        ground.node_ports = defaults.node_ports;
+                        *ground = defaults.ground;
                     }
                     self.snapshot.touch_all();
                 }
@@ -315,7 +316,9 @@ impl<P: Platform, O: Observer> Core<P, O> {
             for id in round {
                 let slices = self.snapshot.slices(id);
                 let service = self.snapshot.service(id);
-                let check = service.and_then(|it| Check::of(it, &slices, &self.here.node));
+                let families = self.here.families();
+                let check =
+                    service.and_then(|it| Check::of(it, &slices, &self.here.node, families));
                 self.observer.checked(id, check);
                 let mut plan = service.map_or_else(ServicePlan::new, |service| {
                     plan(service, &slices, &self.here)

@@ -5,12 +5,12 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use super::*;
-use crate::agent::Feed;
+use crate::agent::{Defaults, Feed};
 use crate::capacity::Pace;
 use crate::kernel::mark::MarkRange;
 use crate::kernel::nft::Pods;
 use crate::model::example::*;
-use crate::model::{Capacity, Said, ServiceCidr};
+use crate::model::{Capacity, Said, Scheduler, ServiceCidr, Tuning, Weights};
 use crate::sync::tests::kernel::Kernel;
 use crate::watch::Change;
 
@@ -49,12 +49,17 @@ struct Bed {
 impl Bed {
     /// A core over this kernel, to which everything has been listed: so many Services.
     fn new(kernel: Kernel, services: u8) -> Self {
+        Self::of(kernel, services, Here::default())
+    }
+
+    /// The same, of which this much is known from the start.
+    fn of(kernel: Kernel, services: u8, here: Here) -> Self {
         let drain = Duration::from_mins(10);
         let syncer = Syncer::new(kernel.clone(), MarkRange::default(), drain).unwrap();
         let (feed, inbox) = Feed::new();
         let ears = Ears::default();
         let pacer = Pacer::new(Pace::default(), "a1");
-        let core = Core::new(syncer, pacer, Here::default(), ears.clone());
+        let core = Core::new(syncer, pacer, here, ears.clone());
         let bed = Self {
             kernel,
             core,
@@ -212,6 +217,45 @@ fn pods_and_node_ports_follow_the_node() {
         let networks = [format!("{address}/32"), "::/0".to_owned()].map(|it| it.parse().unwrap());
         assert_eq!(base.node_port_networks, networks);
     }
+}
+
+#[test]
+fn the_primary_address_is_the_bind_address_where_there_is_one() {
+    let here = Here {
+        ips: vec![ip("192.0.2.2")],
+        ..Here::default()
+    };
+    let ground = ground("nodePortAddresses: [primary]");
+    let mut bed = Bed::of(Kernel::default(), 1, here).on(ground);
+    bed.feed.send(Event::Node(Change::Apply(Node {
+        ips: ["192.0.2.1", "2001:db8::1"].map(ip).into(),
+        ..Node::default()
+    })));
+    bed.turn();
+    let networks = ["192.0.2.2/32", "2001:db8::1/128"].map(|it| it.parse().unwrap());
+    assert_eq!(bed.base().unwrap().node_port_networks, networks);
+    assert_eq!(bed.core.here.ips[0], ip("192.0.2.2"), "for source ranges");
+}
+
+#[test]
+fn who_is_a_pod_and_who_is_masqueraded_may_change_while_the_agent_runs() {
+    let mut bed = Bed::new(Kernel::default(), 1).on(ground(""));
+    bed.turn();
+    let text = "clusterCIDR: 10.1.0.0/16\niptables: {masqueradeAll: true}";
+    bed.feed.defaults(Defaults {
+        weights: Weights::default(),
+        scheduler: Scheduler::default(),
+        tuning: Tuning::default(),
+        ground: ground(text),
+        external_ips: true,
+    });
+    assert!(bed.turn().synced);
+    let base = bed.base().expect("other rules");
+    assert_eq!(
+        base.pods,
+        Pods::Within(vec!["10.1.0.0/16".parse().unwrap()])
+    );
+    assert!(base.masquerade_all);
 }
 
 #[test]

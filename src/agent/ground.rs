@@ -13,7 +13,7 @@ pub struct Ground {
     settled: Base,
     pods: PodDetection,
     /// At which addresses node ports are served.
-    pub node_ports: NodePortAddresses,
+    node_ports: NodePortAddresses,
 }
 
 impl Ground {

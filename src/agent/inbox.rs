@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use crate::config::NodePortAddresses;
+use super::ground::Ground;
 use crate::model::{Scheduler, Tuning, Weights};
 use crate::serve::Ask;
 use crate::watch::Event;
 
-/// What is true of Services that do not say otherwise, on Nodes that do not.
-#[derive(Clone, Debug)]
+/// What is true of Services that do not say otherwise, on Nodes that do not, and of the table.
+#[derive(Debug)]
 pub struct Defaults {
     /// The weight of each level.
     pub weights: Weights,
@@ -22,8 +22,8 @@ pub struct Defaults {
     pub scheduler: Scheduler,
     /// All else.
     pub tuning: Tuning,
-    /// At which of the node's addresses node ports are served.
-    pub node_ports: NodePortAddresses,
+    /// What the table's rules are made from.
+    pub ground: Ground,
     /// Whether the field `externalIPs` of Services counts.
     pub external_ips: bool,
 }

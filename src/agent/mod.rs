@@ -73,7 +73,7 @@ pub fn run(settings: &Settings, source: &Source) -> anyhow::Result<()> {
     // Of the Node and the cluster nothing is known yet.
     let base = ground.base(&Node::default(), Vec::new());
     let platform = Linux::open(base.clone()).map_err(|trouble| anyhow!(trouble))?;
-    prepare::timeouts(settings)?;
+    prepare::timeouts_or_warn(settings);
     let syncer = Syncer::new(platform, settings.marks, settings.drain)
         .map_err(|trouble| anyhow!(trouble))
         .context("what a previous run left in the kernel cannot be read")?;
@@ -100,6 +100,8 @@ pub fn run(settings: &Settings, source: &Source) -> anyhow::Result<()> {
         cluster: settings.cluster_id.as_deref().unwrap_or_default().into(),
         defaults: settings.defaults.clone(),
         without_external_ips: !settings.external_ips,
+        without_ipv6: prepare::lacks_ipv6(settings),
+        ips: settings.bind.into_iter().collect(),
         ..Here::default()
     };
 
@@ -214,12 +216,13 @@ async fn serve_and_watch(
         }
         std::future::pending::<()>().await;
     };
-    let followed = reload::follow(source, &current, |new| {
+    let waits = |waits| metrics.restart_needed(waits);
+    let followed = reload::follow(source, &current, waits, |new| {
         feed.defaults(Defaults {
             weights: new.weights,
             scheduler: new.scheduler,
             tuning: new.defaults.clone(),
-            node_ports: new.node_ports.clone(),
+            ground: Ground::new(&new),
             external_ips: new.external_ips,
         });
         if let Err(error) = init(&new) {

@@ -32,6 +32,18 @@ pub fn node(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether the node has no IPv6. Its kernel would refuse every address of that family, for ever.
+pub fn lacks_ipv6(settings: &Settings) -> bool {
+    let lacks = !sysctl::has_ipv6(&settings.proc_sys);
+    if lacks {
+        warn!(
+            "this node has no IPv6: Services are served at their IPv4 addresses alone; for the others \
+             set net.ipv6.conf.all.disable_ipv6 to 0 (and boot without ipv6.disable), then restart the agent"
+        );
+    }
+    lacks
+}
+
 /// Sets the IPVS time-outs that are configured; the others stay as they are.
 pub fn timeouts(settings: &Settings) -> anyhow::Result<()> {
     let wanted = &settings.timeouts;
@@ -51,6 +63,13 @@ pub fn timeouts(settings: &Settings) -> anyhow::Result<()> {
     }
     ipvs.submit(&[Command::SetConfig(timeouts)])
         .context("the IPVS time-outs cannot be set")
+}
+
+/// Does the same, as far as possible: services work without them too.
+pub fn timeouts_or_warn(settings: &Settings) {
+    if let Err(error) = timeouts(settings) {
+        warn!("the IPVS time-outs (ipvs.*Timeout) stay as they are in the kernel: {error:#}");
+    }
 }
 
 /// How many processors the node has, of which this container may have a few only.

@@ -44,12 +44,13 @@ impl Current {
             .clone()
     }
 
-    /// Takes over from `new` what can take effect now. Returns the settings in effect from now on;
-    /// none if they are the same.
-    fn take(&self, new: &Settings) -> Option<Settings> {
+    /// Takes over from `new` what can take effect now. Returns whether the rest waits for a restart,
+    /// and the settings in effect from now on; none if they are the same.
+    fn take(&self, new: &Settings) -> (bool, Option<Settings>) {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let difference = current.difference(new);
-        if !difference.restart.is_empty() {
+        let waits = !difference.restart.is_empty();
+        if waits {
             let fields = difference.restart.join(", ");
             warn!(
                 fields,
@@ -57,7 +58,7 @@ impl Current {
             );
         }
         if difference.live.is_empty() {
-            return None;
+            return (waits, None);
         }
         let fields = difference.live.join(", ");
         info!(
@@ -65,12 +66,18 @@ impl Current {
             "the configuration file has changed: these take effect now"
         );
         *current = current.with_live(new);
-        Some(current.clone())
+        (waits, Some(current.clone()))
     }
 }
 
-/// Looks after the file for ever, and hands over settings that are to take effect.
-pub async fn follow(source: &Source, current: &Current, apply: impl Fn(Settings)) {
+/// Looks after the file for ever, and hands over settings that are to take effect. Tells whether there
+/// are others, which wait for a restart.
+pub async fn follow(
+    source: &Source,
+    current: &Current,
+    waits: impl Fn(bool),
+    apply: impl Fn(Settings),
+) {
     let Some(path) = &source.config else {
         return std::future::pending().await;
     };
@@ -91,7 +98,9 @@ pub async fn follow(source: &Source, current: &Current, apply: impl Fn(Settings)
                 for warning in warnings {
                     warn!("{warning}");
                 }
-                if let Some(settings) = current.take(&new) {
+                let (some_wait, settings) = current.take(&new);
+                waits(some_wait);
+                if let Some(settings) = settings {
                     apply(settings);
                 }
             }
@@ -124,7 +133,11 @@ mod tests {
             .0;
         let current = Current::new(start.clone());
         let applied = RefCell::new(Vec::new());
-        let follow = follow(&source, &current, |new| applied.borrow_mut().push(new));
+        let waiting = RefCell::new(Vec::new());
+        let waits = |waits| waiting.borrow_mut().push(waits);
+        let follow = follow(&source, &current, waits, |new| {
+            applied.borrow_mut().push(new);
+        });
         let edit = async {
             let mut write = |text: &str| {
                 file.as_file().set_len(0).unwrap();
@@ -135,10 +148,10 @@ mod tests {
             let mut counts = Vec::new();
             for text in [
                 "ipvs: {scheduler: rr}",
-                "ipvs: {scheduler: rr}\nclusterCIDR: 10.0.0.0/8",
+                "ipvs: {scheduler: rr}\nbindAddressHardFail: true",
                 "ipvs: {tcpTimeout: -1s}",
                 "{",
-                "ipvs: {scheduler: wrr, tcpTimeout: 5s}",
+                "ipvs: {tcpTimeout: 5s}\nclusterCIDR: 10.0.0.0/8",
             ] {
                 write(text);
                 tokio::time::sleep(2 * LOOK).await;
@@ -154,6 +167,11 @@ mod tests {
         assert_eq!(applied.borrow()[0].scheduler, Scheduler::RoundRobin);
         let end = current.get();
         assert_eq!(end.timeouts.tcp, Some(Duration::from_secs(5)));
-        assert_eq!(end.pods, start.pods, "waits for a restart");
+        assert_ne!(end.pods, start.pods);
+        assert_eq!(
+            *waiting.borrow(),
+            [false, true, false],
+            "of those that were right"
+        );
     }
 }

@@ -11,7 +11,7 @@ use super::lacking::Policy;
 use crate::capacity::Controller;
 use crate::model::{Family, Node, ServiceId};
 use crate::serve::events::Teller;
-use crate::serve::{Check, Checks, Health, Metrics};
+use crate::serve::{Check, Checks, Health, Metrics, Now};
 use crate::sync::{Forgotten, Sent};
 use crate::watch::{Change, Event};
 
@@ -82,15 +82,15 @@ impl Observer for Status {
     }
 
     fn queued(&self) {
-        let now = SystemTime::now();
+        let now = Now::read();
         for family in Family::ALL {
-            self.health.queued(family, now);
-            self.metrics.queued(family, now);
+            self.health.queued(family, now.steady);
+            self.metrics.queued(family, now.clock);
         }
     }
 
     fn worked(&self, report: &Report) {
-        let now = SystemTime::now();
+        let now = Now::read();
         self.metrics.cluster(report.services, report.endpoints);
         self.metrics.failing(report.failing);
         self.count(report.sent);
@@ -98,15 +98,15 @@ impl Observer for Status {
         if !report.synced {
             // What a retry left undone waits like a change that has just come.
             for family in Family::ALL {
-                self.health.queued(family, now);
+                self.health.queued(family, now.steady);
             }
             return;
         }
         self.metrics.changes_taken();
         for family in Family::ALL {
-            self.health.synced(family, now);
+            self.health.synced(family, now.clock);
             if let Some(waited) = report.waited {
-                self.metrics.synced(family, waited, now);
+                self.metrics.synced(family, waited, now.clock);
             }
         }
         self.health.first_sync_done();
@@ -175,7 +175,7 @@ mod tests {
         for report in reports {
             status.worked(report);
         }
-        (health.healthz(SystemTime::now()).0, metrics.encode())
+        (health.healthz(Now::read()).0, metrics.encode())
     }
 
     fn report(synced: bool, failing: usize, shared_failed: u64) -> Report {

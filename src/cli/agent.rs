@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::cleanup;
 use crate::agent::{self, Source};
-use crate::config::{self, Overrides};
+use crate::config::{self, Overrides, boolean};
 
 const EXAMPLE: &str = "\
 Example: on a node, as root, in place of its kube-proxy (the DaemonSet does the same in a pod):
@@ -53,12 +53,14 @@ pub struct Args {
     write_config_to: Option<PathBuf>,
 
     /// Set up the node's sysctls and time-outs, and end: the agent itself then needs fewer rights.
-    #[arg(long, conflicts_with = "write_config_to")]
-    init_only: bool,
+    #[arg(long, conflicts_with = "write_config_to", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", value_parser = boolean)]
+    init_only: Option<bool>,
 
     /// The same as `spillway cleanup`
-    #[arg(long, conflicts_with_all = ["write_config_to", "init_only"])]
-    cleanup: bool,
+    #[arg(long, conflicts_with_all = ["write_config_to", "init_only"], value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true", value_parser = boolean)]
+    cleanup: Option<bool>,
 
     #[command(flatten)]
     overrides: Overrides,
@@ -82,10 +84,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return std::fs::write(path, text)
             .with_context(|| format!("--write-config-to {}", path.display()));
     }
-    if args.init_only {
+    if args.init_only == Some(true) {
         return agent::init(&settings);
     }
-    if args.cleanup {
+    if args.cleanup == Some(true) {
         return cleanup::all(&settings);
     }
     let source = Source {

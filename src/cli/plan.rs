@@ -72,7 +72,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
 
-    let mut snapshot = Snapshot::of_cluster(settings.cluster_id.as_deref().map(Arc::from));
+    let cluster = settings.cluster_id.as_deref().map(Arc::from);
+    let mut snapshot = Snapshot::of_cluster(cluster).on_node_at(settings.bind);
     for event in events {
         snapshot.apply(event);
     }
@@ -89,6 +90,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         cluster: snapshot.cluster_id().cloned().unwrap_or_default(),
         defaults: settings.defaults,
         without_external_ips: !settings.external_ips,
+        without_ipv6: false,
         tuning: snapshot.node().tuning.clone(),
         neighbours: snapshot.take_neighbours().unwrap_or_default(),
     };

@@ -1,6 +1,6 @@
 //! What a new configuration changes, and what of it can take effect while the agent runs.
 
-use super::Settings;
+use super::{Masquerade, Settings};
 
 /// A change of the settings of a running agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ impl Settings {
         // Named one by one, so that a new field cannot be forgotten.
         let Self {
             node,
+            hostname_override: _,
+            bind,
             kubeconfig,
             weights,
             scheduler,
@@ -50,19 +52,21 @@ impl Settings {
             ("ipvs.*Timeout", *timeouts != new.timeouts),
             ("conntrack", *conntrack != new.conntrack),
             ("nodePortAddresses", *node_ports != new.node_ports),
+            ("masqueradeAll", masquerade.all != new.masquerade.all),
+            ("clusterCIDR or detectLocal", *pods != new.pods),
             ("featureGates", *external_ips != new.external_ips),
             // Only `cleanup` reads it.
             ("ipvs.excludeCIDRs", *exclude_cidrs != new.exclude_cidrs),
         ];
         let restart = [
             ("hostnameOverride", *node != new.node),
+            ("bindAddress", *bind != new.bind),
             ("clientConnection.kubeconfig", *kubeconfig != new.kubeconfig),
             ("spillway.clusterId", *cluster_id != new.cluster_id),
             ("spillway.capacityTickMilliseconds", *tick != new.tick),
             ("spillway.slowStartSeconds", *slow_start != new.slow_start),
             ("spillway.markRange", *marks != new.marks),
-            ("iptables", *masquerade != new.masquerade),
-            ("clusterCIDR or detectLocal", *pods != new.pods),
+            ("masqueradeBit", masquerade.bit != new.masquerade.bit),
             ("healthzBindAddress", *healthz != new.healthz),
             ("metricsBindAddress", *metrics != new.metrics),
             ("bindAddressHardFail", *bind_hard_fail != new.bind_hard_fail),
@@ -90,6 +94,11 @@ impl Settings {
             timeouts: new.timeouts,
             conntrack: new.conntrack,
             exclude_cidrs: new.exclude_cidrs.clone(),
+            masquerade: Masquerade {
+                all: new.masquerade.all,
+                ..self.masquerade
+            },
+            pods: new.pods.clone(),
             node_ports: new.node_ports.clone(),
             external_ips: new.external_ips,
             ..self.clone()

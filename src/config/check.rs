@@ -83,9 +83,12 @@ pub fn settings(
     version(file, &mut findings);
     without_effect(file, overrides, &mut findings);
     let bind_address = bind_address(&file.bind_address, &mut findings);
+    let (node, hostname_override) = node(&file.hostname_override, overrides, &mut findings);
     let marks = marks(file.spillway.mark_range.as_deref(), &mut findings);
     let settings = Settings {
-        node: node(&file.hostname_override, overrides, &mut findings),
+        node,
+        hostname_override,
+        bind: bind_address.filter(|ip| !ip.is_unspecified()),
         kubeconfig: Some(file.client_connection.kubeconfig.trim())
             .filter(|path| !path.is_empty())
             .map(PathBuf::from),
@@ -190,7 +193,8 @@ fn without_effect(file: &Configuration, overrides: &Overrides, findings: &mut Fi
     }
 }
 
-fn node(hostname: &str, overrides: &Overrides, findings: &mut Findings<'_>) -> String {
+/// The Node's name, and again if it is not that of the host.
+fn node(hostname: &str, overrides: &Overrides, findings: &mut Findings<'_>) -> (String, String) {
     const REMEDY: &str = "give the name of the Node with --node";
     let given = overrides.node.as_deref().unwrap_or(hostname).trim();
     let name = if given.is_empty() {
@@ -214,7 +218,8 @@ fn node(hostname: &str, overrides: &Overrides, findings: &mut Findings<'_>) -> S
             REMEDY,
         );
     }
-    name
+    let given = if given.is_empty() { "" } else { &name };
+    (name.clone(), given.to_owned())
 }
 
 fn bind_address(text: &str, findings: &mut Findings<'_>) -> Option<IpAddr> {

@@ -12,11 +12,11 @@ use super::gates;
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "kube-proxy's own, before the file's fields")]
 pub struct Flags {
-    /// Family of the loopback address for /metrics
+    /// The Node's first address of its family; that of the loopback address for /metrics is its own
     #[arg(long, value_name = "IP")]
     pub bind_address: Option<String>,
     /// Whether to end where an address for health or metrics is taken
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
     pub bind_address_hard_fail: Option<bool>,
     /// Ranges of the pods' addresses, one per family
     #[arg(long, value_name = "CIDRS")]
@@ -35,12 +35,12 @@ pub struct Flags {
     pub nodeport_addresses: Option<Vec<String>>,
     /// Feature gates, of which `AllowServiceExternalIPs` is followed
     #[arg(long, value_name = "GATES", value_parser = gates::read)]
-    pub feature_gates: Option<BTreeMap<String, bool>>,
+    pub feature_gates: Vec<BTreeMap<String, bool>>,
     /// Mode of kube-proxy; anything but ipvs has no effect
     #[arg(long, value_name = "MODE")]
     pub proxy_mode: Option<String>,
     /// Whether all connections to a ClusterIP get an address of the node
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
     pub masquerade_all: Option<bool>,
     /// Bit of the firewall mark that says so
     #[arg(long, value_name = "BIT")]
@@ -52,7 +52,7 @@ pub struct Flags {
     #[arg(long, value_name = "CIDRS", value_delimiter = ',')]
     pub ipvs_exclude_cidrs: Option<Vec<String>>,
     /// Whether ARP is not answered for virtual addresses
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
     pub ipvs_strict_arp: Option<bool>,
     /// Time-out of idle TCP connections in IPVS
     #[arg(long, value_name = "DURATION")]
@@ -76,7 +76,7 @@ pub struct Flags {
     #[arg(long, value_name = "DURATION")]
     pub conntrack_tcp_timeout_close_wait: Option<Duration>,
     /// Whether packets out of the TCP window are tracked, too
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
     pub conntrack_tcp_be_liberal: Option<bool>,
     /// Time-out of UDP flows without an answer
     #[arg(long, value_name = "DURATION")]
@@ -88,22 +88,31 @@ pub struct Flags {
     ignored: Ignored,
 }
 
+/// A boolean as Go reads it (`strconv.ParseBool`).
+pub fn boolean(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err("give true or false"),
+    }
+}
+
 /// Declares flags that are taken and do nothing, and a list of those that are given.
 macro_rules! ignored {
-    ($($field:ident $flag:literal)*) => {
+    ($($field:ident $flag:literal $($short:literal)?)*) => {
         /// Flags of kube-proxy for what Spillway has not: taken, so that its command line works
         /// unchanged, and named in a warning.
         #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
         struct Ignored {
             $(
-                #[arg(long = $flag, hide = true, num_args = 0..=1, default_missing_value = "")]
-                $field: Option<String>,
+                #[arg(long = $flag, $(short = $short,)? hide = true, num_args = 0..=1, default_missing_value = "")]
+                $field: Vec<String>,
             )*
         }
 
         impl Ignored {
             fn given(&self) -> Vec<String> {
-                let all = [$((concat!("--", $flag), self.$field.is_some())),*];
+                let all = [$((concat!("--", $flag), !self.$field.is_empty())),*];
                 all.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_owned()).collect()
             }
         }
@@ -111,6 +120,8 @@ macro_rules! ignored {
 }
 
 ignored! {
+    add_dir_header "add-dir-header"
+    alsologtostderr "alsologtostderr"
     config_sync_period "config-sync-period"
     iptables_localhost_nodeports "iptables-localhost-nodeports"
     iptables_min_sync_period "iptables-min-sync-period"
@@ -120,10 +131,26 @@ ignored! {
     kube_api_burst "kube-api-burst"
     kube_api_content_type "kube-api-content-type"
     kube_api_qps "kube-api-qps"
+    log_backtrace_at "log-backtrace-at"
+    log_dir "log-dir"
+    log_file "log-file"
+    log_file_max_size "log-file-max-size"
+    log_flush_frequency "log-flush-frequency"
+    log_json_info_buffer_size "log-json-info-buffer-size"
+    log_json_split_stream "log-json-split-stream"
+    log_text_info_buffer_size "log-text-info-buffer-size"
+    log_text_split_stream "log-text-split-stream"
+    logging_format "logging-format"
+    logtostderr "logtostderr"
+    one_output "one-output"
     oom_score_adj "oom-score-adj"
     profiling "profiling"
     show_hidden_metrics_for_version "show-hidden-metrics-for-version"
-    verbosity "v"
+    skip_headers "skip-headers"
+    skip_log_headers "skip-log-headers"
+    stderrthreshold "stderrthreshold"
+    verbosity "v" 'v'
+    vmodule "vmodule"
 }
 
 impl Flags {
@@ -149,7 +176,6 @@ impl Flags {
             detect_local_mode => detect_local_mode, "detectLocalMode", "--detect-local-mode";
             pod_bridge_interface => detect_local.bridge_interface, "detectLocal.bridgeInterface", "--pod-bridge-interface";
             pod_interface_name_prefix => detect_local.interface_name_prefix, "detectLocal.interfaceNamePrefix", "--pod-interface-name-prefix";
-            feature_gates => feature_gates, "featureGates", "--feature-gates";
             nodeport_addresses => node_port_addresses, "nodePortAddresses", "--nodeport-addresses";
             proxy_mode => mode, "mode", "--proxy-mode";
             masquerade_all => iptables.masquerade_all, "iptables.masqueradeAll", "--masquerade-all";
@@ -167,6 +193,10 @@ impl Flags {
             conntrack_tcp_be_liberal => conntrack.tcp_be_liberal, "conntrack.tcpBeLiberal", "--conntrack-tcp-be-liberal";
             conntrack_udp_timeout => conntrack.udp_timeout, "conntrack.udpTimeout", "--conntrack-udp-timeout", some;
             conntrack_udp_timeout_stream => conntrack.udp_stream_timeout, "conntrack.udpStreamTimeout", "--conntrack-udp-timeout-stream", some;
+        }
+        if !self.feature_gates.is_empty() {
+            file.feature_gates = self.feature_gates.clone().into_iter().flatten().collect();
+            taken.push(("featureGates", "--feature-gates"));
         }
         taken
     }

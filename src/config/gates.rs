@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::file::Configuration;
+use super::flags::boolean;
 
 /// While it is off, the field `externalIPs` of Services means nothing (KEP-5707).
 const EXTERNAL_IPS: &str = "AllowServiceExternalIPs";
@@ -37,11 +38,7 @@ pub fn read(text: &str) -> Result<BTreeMap<String, bool>, String> {
         .filter(|gate| !gate.is_empty());
     let read = gates.map(|gate| {
         let (name, value) = gate.split_once('=')?;
-        let value = match value.trim().to_ascii_lowercase().as_str() {
-            "true" | "t" | "1" => true,
-            "false" | "f" | "0" => false,
-            _ => return None,
-        };
+        let value = boolean(value.trim()).ok()?;
         Some((name.trim().to_owned(), value))
     });
     let wrong = || "give gates like AllowServiceExternalIPs=false, separated by commas".to_owned();

@@ -23,7 +23,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use change::Difference;
-pub use flags::Flags;
+pub use flags::{Flags, boolean};
 pub use node_ports::NodePortAddresses;
 pub use pods::PodDetection;
 pub use settings::{Conntrack, IpvsTimeouts, Masquerade, Overrides, Reports, Settings};

@@ -1,6 +1,6 @@
 //! What the rest of the house needs to know, checked.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +15,10 @@ use crate::model::{Scheduler, ServiceId, Tuning, Weights};
 pub struct Settings {
     /// The name of the Node that the agent runs on.
     pub node: String,
+    /// The same where somebody has given it; empty where it is the name of the host.
+    pub hostname_override: String,
+    /// The Node's first address of its family, whatever the Node says.
+    pub bind: Option<IpAddr>,
     /// The kubeconfig file for the API server; `None`: the pod's own service account.
     pub kubeconfig: Option<PathBuf>,
     /// The default weights of the levels.

@@ -250,6 +250,16 @@ fn the_node_is_named_by_the_file_or_else_by_the_host() {
 }
 
 #[test]
+fn a_bind_address_is_the_nodes_own_unless_it_stands_for_all() {
+    let bind = |text: &str| sound(&format!("bindAddress: '{text}'")).bind;
+    assert_eq!(
+        ["192.0.2.7", "2001:db8::7"].map(bind),
+        ["192.0.2.7", "2001:db8::7"].map(|text| text.parse().ok())
+    );
+    assert_eq!(["", "0.0.0.0", "::"].map(bind), [None; 3]);
+}
+
+#[test]
 fn values_without_effect_are_named_in_warnings() {
     for (text, field) in [
         ("mode: nftables", "mode: "),

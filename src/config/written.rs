@@ -31,6 +31,7 @@ impl Settings {
         json!({
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
+            "bindAddress": self.bind.map_or_else(String::new, |ip| ip.to_string()),
             "bindAddressHardFail": self.bind_hard_fail,
             "clientConnection": {
                 "kubeconfig": self.kubeconfig.as_deref().unwrap_or("".as_ref()),
@@ -49,7 +50,8 @@ impl Settings {
             "detectLocalMode": mode,
             "featureGates": gates::written(self.external_ips),
             "healthzBindAddress": at(self.healthz),
-            "hostnameOverride": self.node,
+            // The name of this host would be wrong on every other.
+            "hostnameOverride": self.hostname_override,
             "iptables": {
                 "masqueradeAll": self.masquerade.all,
                 "masqueradeBit": self.masquerade.bit,

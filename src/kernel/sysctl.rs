@@ -84,6 +84,14 @@ pub fn required(strict_arp: bool, kernel: KernelVersion) -> Vec<Setting> {
     settings
 }
 
+/// Whether there is IPv6 here: the kernel has it, and nobody has switched it off.
+pub fn has_ipv6(root: &Path) -> bool {
+    match fs::read_to_string(root.join("net/ipv6/conf/all/disable_ipv6")) {
+        Ok(off) => off.trim() == "0",
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
+}
+
 /// A setting that is not as it should be.
 #[derive(Debug, thiserror::Error)]
 #[error("sysctl {} must be {}: {source}; {}", .setting.key.replace('/', "."), .setting.value, remedy(.source.kind(), .setting))]
@@ -194,6 +202,18 @@ mod tests {
         assert_eq!(value(&loose, "net/ipv4/conf/all/arp_announce"), None);
         assert_eq!(value(&strict, "net/ipv4/conf/all/arp_ignore"), Some(1));
         assert_eq!(value(&strict, "net/ipv4/conf/all/arp_announce"), Some(2));
+    }
+
+    #[test]
+    fn ipv6_may_be_switched_off_or_missing_altogether() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(!has_ipv6(root.path()), "a kernel without it");
+        let all = root.path().join("net/ipv6/conf/all");
+        fs::create_dir_all(&all).unwrap();
+        for (off, there) in [("0\n", true), ("1\n", false)] {
+            fs::write(all.join("disable_ipv6"), off).unwrap();
+            assert_eq!(has_ipv6(root.path()), there, "{off}");
+        }
     }
 
     #[test]

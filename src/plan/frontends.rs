@@ -28,8 +28,8 @@ pub struct Frontends {
     pub probes: Vec<SocketAddr>,
 }
 
-/// The frontends of a service port in the families of the Service: those that it has a `ClusterIP`
-/// of.
+/// The frontends of a service port in these families: those of the node that the Service has a
+/// `ClusterIP` of.
 pub fn frontends(
     service: &Service,
     port: &ServicePort,
@@ -44,12 +44,13 @@ pub fn frontends(
         &outside.ips
     };
     let mut external: Vec<IpAddr> = ips.iter().chain(&outside.balancers).copied().collect();
-    external.retain(|ip| families.contains(&Family::of(*ip)) && !service.cluster_ips.contains(ip));
+    let in_family = |ip: &IpAddr| families.contains(&Family::of(*ip));
+    external.retain(|ip| in_family(ip) && !service.cluster_ips.contains(ip));
     external.sort_unstable();
     external.dedup();
 
     let mut found = Frontends::default();
-    let internal = service.cluster_ips.iter();
+    let internal = service.cluster_ips.iter().filter(|ip| in_family(ip));
     let internal = internal.map(|ip| Frontend::Address(*ip, port.port));
     match service.internal {
         TrafficPolicy::Cluster => found.all.extend(internal),

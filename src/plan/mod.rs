@@ -58,10 +58,23 @@ pub struct Here {
     pub defaults: Tuning,
     /// Whether `externalIPs` mean nothing.
     pub without_external_ips: bool,
+    /// Whether this node has no IPv6.
+    pub without_ipv6: bool,
     /// What this node's annotations ask for.
     pub tuning: NodeTuning,
     /// What other Nodes say of their pods, as far as all shall know it.
     pub neighbours: HashMap<Arc<str>, HostCapacity>,
+}
+
+impl Here {
+    /// The families that this node has.
+    pub fn families(&self) -> &'static [Family] {
+        if self.without_ipv6 {
+            &[Family::V4]
+        } else {
+            &Family::ALL
+        }
+    }
 }
 
 /// What the kernel of this node shall hold for a Service with these slices.
@@ -97,7 +110,8 @@ fn plan_port(
         let mut ips = service.cluster_ips.iter();
         ips.any(|ip| Family::of(*ip) == *family)
     };
-    let families: Vec<Family> = Family::ALL.into_iter().filter(has_family).collect();
+    let families = here.families().iter().copied();
+    let families: Vec<Family> = families.filter(has_family).collect();
     let serve = |family, candidates| {
         let mut division = divide::divide(candidates, port.protocol, routing, here);
         order::shuffle(&mut division.reals, &here.node);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
@@ -11,6 +11,26 @@ use crate::model::Family;
 
 /// How Go writes a time that is not known.
 const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// Now, by the clock that people read and by the one that nobody sets: what is told is of the first,
+/// and what has been waiting for how long is of the second.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// The time of day.
+    pub clock: SystemTime,
+    /// The time since some past moment.
+    pub steady: Instant,
+}
+
+impl Now {
+    /// What the system says.
+    pub fn read() -> Self {
+        Self {
+            clock: SystemTime::now(),
+            steady: Instant::now(),
+        }
+    }
+}
 
 /// What the agent loop says of itself, and what is made of it for those who ask.
 ///
@@ -34,7 +54,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Progress {
     /// When the oldest change came that still waits.
-    waiting: Option<SystemTime>,
+    waiting: Option<Instant>,
     updated: Option<SystemTime>,
 }
 
@@ -75,7 +95,7 @@ impl Health {
     }
 
     /// A change of a family waits for the kernel.
-    pub fn queued(&self, family: Family, now: SystemTime) {
+    pub fn queued(&self, family: Family, now: Instant) {
         self.update(|state| {
             let progress = state.families.entry(family).or_default();
             progress.waiting.get_or_insert(now);
@@ -102,16 +122,16 @@ impl Health {
     }
 
     /// Whether to answer 200 on `/healthz`, and the body.
-    pub(crate) fn healthz(&self, now: SystemTime) -> (bool, String) {
+    pub(crate) fn healthz(&self, now: Now) -> (bool, String) {
         self.update(|state| {
             let (programmed, eligible) = (state.programmed, state.eligible);
             let body = state.body(now, self.patience, programmed, Some(eligible));
-            (body.healthy && eligible, body.json(now, eligible))
+            (body.healthy && eligible, body.json(now.clock, eligible))
         })
     }
 
     /// Whether new connections are served as the cluster wants it, whatever becomes of the node.
-    pub(super) fn is_serving(&self, now: SystemTime) -> bool {
+    pub(super) fn is_serving(&self, now: Now) -> bool {
         self.update(|state| {
             let programmed = state.programmed;
             state.body(now, self.patience, programmed, None).healthy
@@ -119,10 +139,10 @@ impl Health {
     }
 
     /// Whether to answer 200 on `/livez`, and the body.
-    pub(super) fn livez(&self, now: SystemTime) -> (bool, String) {
+    pub(super) fn livez(&self, now: Now) -> (bool, String) {
         self.update(|state| {
             let body = state.body(now, self.patience, true, None);
-            (body.healthy, body.json(now, true))
+            (body.healthy, body.json(now.clock, true))
         })
     }
 
@@ -135,7 +155,7 @@ impl Health {
 impl State {
     fn body(
         &self,
-        now: SystemTime,
+        now: Now,
         patience: Duration,
         programmed: bool,
         node_eligible: Option<bool>,
@@ -144,11 +164,12 @@ impl State {
             .families
             .iter()
             .map(|(family, progress)| {
-                let waited = progress.waiting.map(|since| now.duration_since(since));
+                let waited = |since| now.steady.saturating_duration_since(since);
                 let status = FamilyStatus {
                     last_updated: text(progress.updated),
-                    // A clock that was set back says nothing of how long it took.
-                    healthy: waited.is_none_or(|waited| waited.is_ok_and(|time| time < patience)),
+                    healthy: progress
+                        .waiting
+                        .is_none_or(|since| waited(since) < patience),
                 };
                 (family.to_string(), status)
             })
@@ -159,7 +180,7 @@ impl State {
             .filter_map(|progress| progress.updated);
         Body {
             last_updated: text(updated.max()),
-            current_time: text(Some(now)),
+            current_time: text(Some(now.clock)),
             node_eligible,
             healthy: programmed && status.values().all(|family| family.healthy),
             status,

@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Response, StatusCode, Uri};
+use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
+/// What is asked.
+pub type Request = hyper::Request<Incoming>;
 /// What is answered to a request.
 pub type Answer = Response<Full<Bytes>>;
 
@@ -24,13 +26,12 @@ pub type Answer = Response<Full<Bytes>>;
 pub const JSON: &str = "application/json";
 /// Plain text.
 pub const TEXT: &str = "text/plain; charset=utf-8";
-/// Metrics in the `OpenMetrics` text format.
-pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Clients at a time. The health port is open to the network: strangers must not fill the memory.
 const CLIENTS: usize = 128;
-/// How long a client may take to ask.
-const ASK: Duration = Duration::from_secs(5);
+/// How long a client may take to ask. Those who ask for health do so at once, and wait for a few
+/// seconds at most: that is how long strangers who say nothing may keep them from their turn.
+const ASK: Duration = Duration::from_secs(1);
 /// How long a client may take altogether.
 const CLIENT: Duration = Duration::from_secs(30);
 
@@ -75,8 +76,10 @@ impl Listener for UnixListener {
 }
 
 /// Answers requests for ever.
-pub async fn serve<F>(listener: impl Listener, answers: impl Fn(&Uri) -> F + Send + Sync + 'static)
-where
+pub async fn serve<F>(
+    listener: impl Listener,
+    answers: impl Fn(&Request) -> F + Send + Sync + 'static,
+) where
     F: Future<Output = Answer> + Send,
 {
     let answers = Arc::new(answers);
@@ -95,7 +98,7 @@ where
         let answers = Arc::clone(&answers);
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let answer = answers(hyper::Request::<hyper::body::Incoming>::uri(&request));
+                let answer = answers(&request);
                 async { Ok::<_, Infallible>(answer.await) }
             });
             let connection = http1::Builder::new()

@@ -59,8 +59,8 @@ impl Local {
     /// Answers for ever; `ask` hands a question to the core.
     pub async fn serve(self, ask: impl Fn(Ask) + Send + Sync + 'static) {
         let ask = Arc::new(ask);
-        http::serve(self.listener, move |uri| {
-            let (uri, ask) = (uri.clone(), Arc::clone(&ask));
+        http::serve(self.listener, move |request| {
+            let (uri, ask) = (request.uri().clone(), Arc::clone(&ask));
             async move { local_answer(&uri, &*ask).await }
         })
         .await;

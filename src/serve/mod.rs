@@ -6,6 +6,7 @@
 mod ask;
 mod checks;
 pub mod events;
+mod format;
 mod health;
 mod http;
 mod listen;
@@ -19,17 +20,17 @@ use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use hyper::StatusCode;
 
 pub use ask::{Ask, Knows};
 pub use checks::{Check, Checks};
-pub use health::Health;
+pub use health::{Health, Now};
 pub use local::{Local, NoRoutes, ROUTES};
 pub use metrics::{LevelCount, Metrics};
 
-use http::{Answer, JSON, OPEN_METRICS, answer};
+use format::Format;
+use http::{Answer, JSON, answer};
 
 /// Serves `/healthz` and `/livez` at an address (`[::]` stands for all addresses of both families).
 /// `told` hears of the first attempt that fails.
@@ -44,13 +45,9 @@ pub async fn healthz(
     metrics: Arc<Metrics>,
 ) -> io::Result<()> {
     let listener = listen::bind(address, hard_fail, told).await?;
-    http::serve(listener, move |uri| {
-        ready(health_answer(
-            uri.path(),
-            &health,
-            &metrics,
-            SystemTime::now(),
-        ))
+    http::serve(listener, move |request| {
+        let path = request.uri().path();
+        ready(health_answer(path, &health, &metrics, Now::read()))
     })
     .await;
     Ok(())
@@ -69,14 +66,16 @@ pub async fn metrics(
     configuration: impl Fn() -> serde_json::Value + Send + Sync + 'static,
 ) -> io::Result<()> {
     let listener = listen::bind(address, hard_fail, told).await?;
-    http::serve(listener, move |uri| {
-        ready(metrics_answer(uri.path(), &metrics, &configuration))
+    http::serve(listener, move |request| {
+        let format = Format::accepted(request.headers());
+        let path = request.uri().path();
+        ready(metrics_answer(path, format, &metrics, &configuration))
     })
     .await;
     Ok(())
 }
 
-fn health_answer(path: &str, health: &Health, metrics: &Metrics, now: SystemTime) -> Answer {
+fn health_answer(path: &str, health: &Health, metrics: &Metrics, now: Now) -> Answer {
     let (healthy, body) = match path {
         "/healthz" => health.healthz(now),
         "/livez" => health.livez(now),
@@ -100,12 +99,14 @@ fn health_answer(path: &str, health: &Health, metrics: &Metrics, now: SystemTime
 
 fn metrics_answer(
     path: &str,
+    format: Format,
     metrics: &Metrics,
     configuration: &impl Fn() -> serde_json::Value,
 ) -> Answer {
+    let in_format = |text| answer(StatusCode::OK, format.content_type(), format.of(text));
     match path {
-        "/metrics" => answer(StatusCode::OK, OPEN_METRICS, metrics.encode()),
-        "/metrics/slis" => answer(StatusCode::OK, OPEN_METRICS, metrics.encode_slis()),
+        "/metrics" => in_format(metrics.encode()),
+        "/metrics/slis" => in_format(metrics.encode_slis()),
         "/healthz" => {
             // Under the name that it has in kube-proxy.
             metrics.health_checked("ping", "healthz", true);

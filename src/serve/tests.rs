@@ -1,5 +1,6 @@
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime};
 
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -15,6 +16,19 @@ fn time(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_323_045 + seconds)
 }
 
+/// The same by the clock that nobody sets.
+fn steady(seconds: u64) -> Instant {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    *START + Duration::from_secs(seconds)
+}
+
+fn at(seconds: u64) -> Now {
+    Now {
+        clock: time(seconds),
+        steady: steady(seconds),
+    }
+}
+
 /// A healthy agent that has been programmed at second 0.
 fn healthy() -> Health {
     let health = Health::new(Duration::from_mins(1));
@@ -26,7 +40,11 @@ fn healthy() -> Health {
 }
 
 fn ask(health: &Health, path: &str, seconds: u64) -> (u16, Value) {
-    let answer = health_answer(path, health, &Metrics::default(), time(seconds));
+    ask_at(health, path, at(seconds))
+}
+
+fn ask_at(health: &Health, path: &str, now: Now) -> (u16, Value) {
+    let answer = health_answer(path, health, &Metrics::default(), now);
     assert_eq!(answer.headers()["content-type"], "application/json");
     assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
     let status = answer.status().as_u16();
@@ -66,7 +84,7 @@ fn before_the_first_sync_the_agent_lives_but_takes_no_connections() {
     let (_, body) = ask(&health, "/healthz", 0);
     assert_eq!(body["lastUpdated"], "0001-01-01T00:00:00Z");
     assert_eq!(body["healthy"], false);
-    health.queued(Family::V4, time(0));
+    health.queued(Family::V4, steady(0));
     health.synced(Family::V4, time(1));
     assert_eq!(codes(&health, 1), [503, 200]);
     health.first_sync_done();
@@ -76,8 +94,8 @@ fn before_the_first_sync_the_agent_lives_but_takes_no_connections() {
 #[test]
 fn a_change_that_waits_too_long_is_unhealthy_until_it_is_taken() {
     let health = healthy();
-    health.queued(Family::V6, time(10));
-    health.queued(Family::V6, time(50));
+    health.queued(Family::V6, steady(10));
+    health.queued(Family::V6, steady(50));
     assert_eq!(codes(&health, 69), [200, 200]);
     assert_eq!(codes(&health, 70), [503, 503]);
     let (_, body) = ask(&health, "/livez", 70);
@@ -89,6 +107,20 @@ fn a_change_that_waits_too_long_is_unhealthy_until_it_is_taken() {
     assert_eq!(families, [&json!(true), &json!(false)]);
     health.synced(Family::V6, time(71));
     assert_eq!(codes(&health, 1000), [200, 200]);
+}
+
+#[test]
+fn a_clock_that_is_set_makes_no_change_wait_longer_or_shorter() {
+    let health = healthy();
+    health.queued(Family::V4, steady(10));
+    for (waited, wanted) in [(59, 200), (60, 503)] {
+        // Back by a day, and ahead by a year.
+        for clock in [time(0) - Duration::from_hours(24), time(31_536_000)] {
+            let steady = steady(10 + waited);
+            let (code, body) = ask_at(&health, "/livez", Now { clock, steady });
+            assert_eq!(code, wanted, "{body}");
+        }
+    }
 }
 
 #[test]
@@ -107,8 +139,13 @@ fn a_node_on_its_way_out_takes_no_connections_but_its_agent_lives() {
 #[test]
 fn nobody_knows_of_other_paths() {
     for answer in [
-        health_answer("/", &healthy(), &Metrics::default(), time(0)),
-        metrics_answer("/debug", &Metrics::default(), &Value::default),
+        health_answer("/", &healthy(), &Metrics::default(), at(0)),
+        metrics_answer(
+            "/debug",
+            Format::Prometheus,
+            &Metrics::default(),
+            &Value::default,
+        ),
     ] {
         assert_eq!(answer.status(), 404);
         assert_eq!(body(answer), b"404 page not found\n");
@@ -118,7 +155,12 @@ fn nobody_knows_of_other_paths() {
 #[test]
 fn the_metrics_port_names_the_mode() {
     for (path, wanted) in [("/proxyMode", "ipvs"), ("/healthz", "ok")] {
-        let answer = metrics_answer(path, &Metrics::default(), &Value::default);
+        let answer = metrics_answer(
+            path,
+            Format::Prometheus,
+            &Metrics::default(),
+            &Value::default,
+        );
         assert_eq!(answer.status(), 200);
         assert_eq!(
             answer.headers()["content-type"],
@@ -152,14 +194,16 @@ fn metrics_have_the_names_of_kube_proxy() {
     metrics.ipvs_messages(7);
     metrics.cluster(2, 20);
     metrics.failing(3);
+    metrics.restart_needed(true);
     metrics.lacking("external", Family::V6, 4);
     let health = healthy();
-    health_answer("/healthz", &health, &metrics, time(0));
+    health_answer("/healthz", &health, &metrics, at(0));
     health.node_eligible(false);
-    health_answer("/healthz", &health, &metrics, time(0));
-    health_answer("/livez", &health, &metrics, time(0));
-    let answer = metrics_answer("/metrics", &metrics, &Value::default);
-    assert_eq!(answer.headers()["content-type"], OPEN_METRICS);
+    health_answer("/healthz", &health, &metrics, at(0));
+    health_answer("/livez", &health, &metrics, at(0));
+    let answer = metrics_answer("/metrics", Format::Open, &metrics, &Value::default);
+    let kind = answer.headers()["content-type"].to_str().unwrap();
+    assert!(kind.starts_with("application/openmetrics-text;"), "{kind}");
     let text = String::from_utf8(body(answer)).unwrap();
     for line in [
         "kubeproxy_network_programming_duration_seconds_bucket{le=\"0.5\",ip_family=\"IPv4\"} 0",
@@ -187,6 +231,7 @@ fn metrics_have_the_names_of_kube_proxy() {
         "spillway_services 2",
         "spillway_endpoints 20",
         "spillway_failing_objects 3",
+        "spillway_restart_needed 1",
         "# TYPE process_resident_memory_bytes gauge",
         "# TYPE process_cpu_seconds counter",
         "# EOF",
@@ -214,8 +259,9 @@ async fn the_server_answers_over_the_wire_and_closes() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let metrics = Metrics::default();
-    let server = tokio::spawn(http::serve(listener, move |uri| {
-        ready(health_answer(uri.path(), &healthy(), &metrics, time(0)))
+    let server = tokio::spawn(http::serve(listener, move |request| {
+        let path = request.uri().path();
+        ready(health_answer(path, &healthy(), &metrics, at(0)))
     }));
     let answer = over_the_wire(port, "GET /healthz?a=b HTTP/1.1\r\nHost: n\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -233,8 +279,11 @@ async fn a_client_that_does_not_ask_is_sent_away() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = tokio::spawn(http::serve(listener, |_| ready(http::not_found())));
+    let start = tokio::time::Instant::now();
     let answer = over_the_wire(port, "GET /healthz HT").await;
     assert!(!answer.contains("200"), "{answer}");
+    // The kubelet's probe and a load balancer's wait no longer than that for their turn.
+    assert!(start.elapsed() < Duration::from_secs(2));
     server.abort();
 }
 
@@ -242,17 +291,19 @@ async fn a_client_that_does_not_ask_is_sent_away() {
 fn service_level_indicators_are_those_of_every_component() {
     let (health, metrics) = (Health::default(), Metrics::default());
     let none = || serde_json::Value::Null;
-    let now = SystemTime::now();
+    let now = Now::read();
     health_answer("/healthz", &health, &metrics, now);
     health.first_sync_done();
     health.node_eligible(true);
     for _ in 0..2 {
         health_answer("/healthz", &health, &metrics, now);
     }
-    metrics_answer("/healthz", &metrics, &none);
+    metrics_answer("/healthz", Format::Prometheus, &metrics, &none);
+    let answer = metrics_answer("/metrics/slis", Format::Prometheus, &metrics, &none);
+    assert_eq!(answer.status(), 200);
     assert_eq!(
-        metrics_answer("/metrics/slis", &metrics, &none).status(),
-        200
+        answer.headers()["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
     );
     let text = metrics.encode_slis();
     for line in [

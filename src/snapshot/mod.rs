@@ -5,10 +5,12 @@
 //! goes on being true. So nothing that is handed out here is [`Said::Invalid`].
 
 mod identity;
+mod own_node;
 mod table;
 
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -20,6 +22,7 @@ use crate::model::{
 };
 use crate::watch::{Change, Event};
 use identity::Identity;
+use own_node::OwnNode;
 use table::{Put, Table};
 
 /// The cluster as the watches last reported it.
@@ -29,8 +32,7 @@ pub struct Snapshot {
     imports: Table<ServiceId, Service>,
     slices: Table<SliceId, EndpointSlice>,
     slices_of: HashMap<ServiceId, BTreeSet<SliceId>>,
-    node: Node,
-    node_listed: bool,
+    node: OwnNode,
     neighbours: Table<Arc<str>, Neighbour>,
     /// Whether they are others, or say something else, than when they were last asked for.
     neighbours_moved: bool,
@@ -52,13 +54,24 @@ impl Snapshot {
         }
     }
 
+    /// The same, on a Node whose first address is this, whatever it says of itself.
+    #[must_use]
+    pub fn on_node_at(mut self, first: Option<IpAddr>) -> Self {
+        self.node = OwnNode::at(first);
+        self
+    }
+
     /// Takes in one event. An event that changes nothing touches nothing.
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Service(change) => self.apply_service(change),
             Event::Import(change) => self.apply_import(change),
             Event::Slice(change) => self.apply_slice(change),
-            Event::Node(change) => self.apply_node(change),
+            Event::Node(change) => {
+                if self.node.apply(change) {
+                    self.touch_all();
+                }
+            }
             Event::Neighbour(change) => self.apply_neighbour(change),
             Event::ClusterId(change) => {
                 if self.identity.apply(change) {
@@ -75,7 +88,7 @@ impl Snapshot {
         self.services.is_listed()
             && self.imports.is_listed()
             && self.slices.is_listed()
-            && self.node_listed
+            && self.node.is_listed()
             && self.neighbours.is_listed()
             && self.identity.is_listed()
     }
@@ -134,7 +147,7 @@ impl Snapshot {
 
     /// This agent's own Node.
     pub fn node(&self) -> &Node {
-        &self.node
+        self.node.get()
     }
 
     /// What the other Nodes that all shall know say of their pods, if that is not what it was at the
@@ -210,32 +223,6 @@ impl Snapshot {
                     self.unlink(&gone);
                 }
             }
-        }
-    }
-
-    fn apply_node(&mut self, change: Change<Node, ()>) {
-        let node = match change {
-            Change::Apply(mut node) => {
-                node.tuning.or_before(&self.node.tuning);
-                node
-            }
-            // The levels stay as they were: a node whose object is gone still has its pods.
-            Change::Delete(()) => Node {
-                eligible: false,
-                ..self.node.clone()
-            },
-            Change::Listing => return,
-            Change::Listed => {
-                self.node_listed = true;
-                return;
-            }
-        };
-        let before = &self.node;
-        let moved =
-            node.zone != before.zone || node.ips != before.ips || node.tuning != before.tuning;
-        self.node = node;
-        if moved {
-            self.touch_all();
         }
     }
 

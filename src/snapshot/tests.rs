@@ -183,6 +183,7 @@ fn a_node_that_is_deleted_is_no_longer_eligible_but_keeps_its_zone() {
     let mut snapshot = with_web();
     snapshot.apply(Event::Node(Change::Delete(())));
     assert!(!snapshot.node().eligible);
+    assert_eq!(snapshot.node().zone.as_deref(), Some("a"));
     assert!(touched(&mut snapshot).is_empty());
 }
 

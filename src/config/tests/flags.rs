@@ -53,7 +53,13 @@ fn flags_of_kube_proxy_are_fields_by_another_name() {
             "--feature-gates AllowServiceExternalIPs=false",
             "featureGates: {AllowServiceExternalIPs: false}",
         ),
+        (
+            "--feature-gates AllowServiceExternalIPs=true --feature-gates=AllowServiceExternalIPs=F",
+            "featureGates: {AllowServiceExternalIPs: false}",
+        ),
         ("--masquerade-all", "iptables: {masqueradeAll: true}"),
+        ("--masquerade-all=T", "iptables: {masqueradeAll: true}"),
+        ("--masquerade-all=0", "iptables: {masqueradeAll: false}"),
         (
             "--iptables-masquerade-bit 3",
             "iptables: {masqueradeBit: 3}",
@@ -130,13 +136,47 @@ fn a_wrong_value_of_a_flag_is_blamed_on_the_flag() {
 
 #[test]
 fn flags_for_what_spillway_has_not_are_taken_and_named_in_one_warning() {
-    let overrides = given("--profiling --oom-score-adj=-998 --v 4");
+    let overrides =
+        given("--profiling --oom-score-adj=-998 --vmodule=a=4,b=5 --logging-format json");
     let (_, warnings) = parse("", Path::new("config.conf"), &overrides).unwrap();
     let [warning] = warnings.as_slice() else {
         panic!("{warnings:?}")
     };
-    for flag in ["--profiling", "--oom-score-adj", "--v"] {
+    for flag in [
+        "--profiling",
+        "--oom-score-adj",
+        "--vmodule",
+        "--logging-format",
+    ] {
         assert!(warning.contains(flag), "{warning}");
+    }
+}
+
+#[test]
+fn verbosity_is_taken_as_klog_takes_it() {
+    for line in ["--v 4", "--v=4", "-v 4", "-v=4", "-v4", "-v=2 -v=4"] {
+        let (_, warnings) = parse("", Path::new("config.conf"), &given(line)).unwrap();
+        assert_eq!(
+            warnings,
+            ["command line: --v: no effect here: --v"],
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn booleans_are_those_of_go() {
+    let read = |value: &str| {
+        let flag = format!("--ipvs-strict-arp={value}");
+        let line = Line::try_parse_from(["agent", &flag]);
+        line.ok()?.overrides.flags.ipvs_strict_arp
+    };
+    for (values, meaning) in [
+        (["1", "t", "T", "TRUE", "true", "True"], Some(true)),
+        (["0", "f", "F", "FALSE", "false", "False"], Some(false)),
+        (["", "2", "yes", "tRUE", "on", " true"], None),
+    ] {
+        assert_eq!(values.map(read), [meaning; 6], "{values:?}");
     }
 }
 

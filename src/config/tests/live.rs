@@ -4,6 +4,7 @@ use super::*;
 
 /// A file in which nothing is as it is by default.
 const OTHER: &str = "
+bindAddress: 192.0.2.7
 bindAddressHardFail: true
 clientConnection: {kubeconfig: /etc/kubeconfig}
 clusterCIDR: 10.0.0.0/8,fd00::/8
@@ -42,6 +43,7 @@ fn read(text: &str) -> Settings {
 fn what_is_written_is_what_was_read() {
     for text in [
         "hostnameOverride: a1",
+        "",
         OTHER,
         "spillway: {reports: {service: off}}",
         "detectLocalMode: NodeCIDR",
@@ -51,6 +53,18 @@ fn what_is_written_is_what_was_read() {
         let settings = read(text);
         assert_eq!(read(&settings.written().to_string()), settings, "{text}");
     }
+}
+
+#[test]
+fn the_name_of_the_host_is_not_written_for_others() {
+    let name = |text: &str| read(text).written()["hostnameOverride"].clone();
+    assert_eq!([name(""), name("hostnameOverride: a1")], ["", "a1"]);
+    let given = Overrides {
+        node: Some("a2".into()),
+        ..Overrides::default()
+    };
+    let (settings, _) = load(None, &given).unwrap();
+    assert_eq!(settings.written()["hostnameOverride"], "a2");
 }
 
 #[test]
@@ -76,6 +90,8 @@ fn a_change_says_what_waits_for_a_restart() {
             "ipvs.*Timeout",
             "conntrack",
             "nodePortAddresses",
+            "masqueradeAll",
+            "clusterCIDR or detectLocal",
             "featureGates",
             "ipvs.excludeCIDRs"
         ]

@@ -67,6 +67,27 @@ fn while_external_ips_are_not_allowed_they_mean_nothing() {
 }
 
 #[test]
+fn a_family_that_the_node_does_not_have_is_left_out() {
+    let web = external(|it| it.balancers.push(ip("2001:db8::1")));
+    let web = Service {
+        cluster_ips: vec![ip("10.96.0.10"), ip("fd00:96::a")],
+        ..web
+    };
+    let here = Here {
+        without_ipv6: true,
+        ..here()
+    };
+    let plan = plan(&web, &[&near_and_far()], &here);
+    assert_eq!(
+        frontends(&plan, EndpointSet::All),
+        ["10.96.0.10:80", "203.0.113.1:80", "*:30080"]
+    );
+    let all = set(&plan, EndpointSet::All).expect("all");
+    assert_eq!(all.external, [ip("203.0.113.1")]);
+    assert_eq!(all.servers.len(), 1);
+}
+
+#[test]
 fn under_policy_local_clients_from_outside_get_the_endpoints_of_this_node() {
     let web = external(|it| it.policy = TrafficPolicy::Local);
     let plan = plan(&web, &[&near_and_far()], &here());

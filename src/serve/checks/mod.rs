@@ -10,15 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use tokio::sync::Notify;
 
-use super::Health;
 use super::http::{Answer, JSON, answer};
+use super::{Health, Now};
 use crate::model::{EndpointSlice, Family, Service, ServiceId};
 
 /// What load balancers may weigh nodes by.
@@ -34,11 +33,17 @@ pub struct Check {
 }
 
 impl Check {
-    /// The check of a Service on this node; none for one without a health-check node port.
+    /// The check of a Service on this node, which has these families; none for one without a
+    /// health-check node port.
     ///
     /// What counts are addresses of endpoints that are ready. One that terminates is not, though it
     /// may serve yet: that is how the load balancer learns to go elsewhere in time.
-    pub fn of(service: &Service, slices: &[&EndpointSlice], node: &str) -> Option<Self> {
+    pub fn of(
+        service: &Service,
+        slices: &[&EndpointSlice],
+        node: &str,
+        families: &[Family],
+    ) -> Option<Self> {
         let port = service.external.as_ref()?.health_port?;
         let ready = |family: Family| {
             let mine = slices
@@ -49,10 +54,11 @@ impl Check {
                 endpoints.filter(|it| it.conditions.ready && it.node.as_deref() == Some(node));
             here.map(|it| it.ip).collect::<BTreeSet<IpAddr>>().len()
         };
-        let families = service.cluster_ips.iter().map(|ip| Family::of(*ip));
+        let of_service = service.cluster_ips.iter().map(|ip| Family::of(*ip));
+        let both = of_service.filter(|family| families.contains(family));
         Some(Self {
             port,
-            local: families.map(|family| (family, ready(family))).collect(),
+            local: both.map(|family| (family, ready(family))).collect(),
         })
     }
 }
@@ -116,10 +122,15 @@ impl Checks {
         change(&mut self.of.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn places(&self) -> BTreeSet<Place> {
+    /// Those of this node's addresses that health-check node ports are open at.
+    fn networks(&self) -> Vec<IpNet> {
         let networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = Family::ALL.map(|family| (family, addresses::listening(family, &networks)));
-        drop(networks);
+        networks.clone()
+    }
+
+    /// Where to listen on a node with these addresses.
+    fn places(&self, networks: &[IpNet], own: &[IpAddr]) -> BTreeSet<Place> {
+        let at = Family::ALL.map(|family| (family, addresses::listening(family, networks, own)));
         self.change(|checks| {
             let mut places = BTreeSet::new();
             for (service, check) in checks.iter() {
@@ -136,7 +147,7 @@ impl Checks {
     }
 
     /// The answer for a Service, whatever the path, in kube-proxy's very words.
-    fn answer(&self, service: &ServiceId, family: Family, now: SystemTime) -> Answer {
+    fn answer(&self, service: &ServiceId, family: Family, now: Now) -> Answer {
         let local = self.change(|checks| checks.get(service)?.local.get(&family).copied());
         let local = local.unwrap_or(0);
         let healthy = self.health.is_serving(now);

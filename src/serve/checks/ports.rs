@@ -3,30 +3,51 @@
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::info;
 
+use super::super::Now;
 use super::super::events::{Happening, Reason, Subject, Teller};
 use super::super::http;
 use super::super::listen::persist;
+use super::addresses::{self, Own};
 use super::{Checks, Place};
 
 /// As many clients as the health port has: load balancers ask often, and in groups.
 const BACKLOG: u32 = 128;
 
+/// How often to look which addresses the node has, where not all are meant.
+pub(super) const LOOK: Duration = Duration::from_secs(30);
+
 impl Checks {
     /// Answers at the ports that are wanted, for ever.
     pub async fn serve(self: Arc<Self>, teller: Teller) {
+        self.serve_at(addresses::own, teller).await;
+    }
+
+    /// The same on a node whose addresses are those that `own` reads.
+    pub(super) async fn serve_at(
+        self: Arc<Self>,
+        own: impl Fn() -> nix::Result<Vec<IpAddr>>,
+        teller: Teller,
+    ) {
         let mut servers = JoinSet::new();
         let mut open = BTreeMap::<Place, AbortHandle>::new();
+        let mut known = Own::default();
         loop {
-            let wanted = self.places();
+            let networks = self.networks();
+            let some = !addresses::are_all(&networks);
+            let wanted = if some {
+                self.places(&networks, known.take(own()))
+            } else {
+                self.places(&networks, &[])
+            };
             open.retain(|place, server| {
                 let stays = wanted.contains(place);
                 if !stays {
@@ -42,6 +63,7 @@ impl Checks {
             }
             tokio::select! {
                 () = self.changed.notified() => {}
+                () = tokio::time::sleep(LOOK), if some => {}
                 // What has been aborted; the others never end.
                 Some(_) = servers.join_next() => {}
             }
@@ -66,7 +88,7 @@ async fn one(checks: Arc<Checks>, place: Place, teller: Teller) {
     let here = format!("health-check node port {at} of {service}");
     let listener = persist(here, told, || ready(listen(at))).await;
     info!(%service, %at, "answering health checks");
-    let answers = move |_: &hyper::Uri| ready(checks.answer(&service, family, SystemTime::now()));
+    let answers = move |_: &http::Request| ready(checks.answer(&service, family, Now::read()));
     http::serve(listener, answers).await;
 }
 

@@ -33,7 +33,10 @@ fn checks(health: Arc<Health>, number: u16, endpoints: u8) -> Checks {
     let checks = Checks::new(health);
     let endpoints = (0..endpoints).map(|last| endpoint(&format!("10.1.1.{last}"), "a1", "a"));
     let slice = slice("web-1", "web", endpoints.collect());
-    checks.set(&id("web"), Check::of(&web(number), &[&slice], "a1"));
+    checks.set(
+        &id("web"),
+        Check::of(&web(number), &[&slice], "a1", &Family::ALL),
+    );
     checks
 }
 
@@ -44,7 +47,7 @@ fn body(answer: Answer) -> String {
 
 #[test]
 fn the_answer_is_that_of_kube_proxy() {
-    let answer = checks(health(), PORT, 2).answer(&id("web"), Family::V4, SystemTime::now());
+    let answer = checks(health(), PORT, 2).answer(&id("web"), Family::V4, Now::read());
     assert_eq!(answer.status(), 200);
     let header = |name| answer.headers()[name].to_str().unwrap().to_owned();
     assert_eq!(header("content-type"), "application/json");
@@ -59,7 +62,7 @@ fn the_answer_is_that_of_kube_proxy() {
 
 #[test]
 fn each_family_needs_endpoints_and_the_proxy_its_health() {
-    let now = SystemTime::now();
+    let now = Now::read();
     let code = |checks: &Checks, family| checks.answer(&id("web"), family, now).status().as_u16();
     let well = checks(health(), PORT, 1);
     assert_eq!(Family::ALL.map(|family| code(&well, family)), [200, 503]);
@@ -91,13 +94,15 @@ fn what_counts_are_addresses_of_ready_endpoints_on_this_node() {
     let second = slice("web-2", "web", vec![near.clone()]);
     let mut abroad = slice("web-3", "web", vec![endpoint("10.9.1.1", "a1", "a")]);
     abroad.cluster = Some("b".into());
-    let check = Check::of(&web(PORT), &[&first, &second, &abroad], "a1").unwrap();
+    let check = Check::of(&web(PORT), &[&first, &second, &abroad], "a1", &Family::ALL).unwrap();
     assert_eq!(
         check.local,
         BTreeMap::from([(Family::V4, 1), (Family::V6, 0)])
     );
+    let check = Check::of(&web(PORT), &[&first], "a1", &[Family::V4]).unwrap();
+    assert_eq!(check.local.len(), 1, "the node has no IPv6");
     let none = service("web", &["10.96.0.10"]);
-    assert_eq!(Check::of(&none, &[&first], "a1"), None);
+    assert_eq!(Check::of(&none, &[&first], "a1", &Family::ALL), None);
 }
 
 /// What is answered at a port of this host; none where nobody listens.
@@ -132,7 +137,7 @@ async fn a_port_is_open_for_as_long_as_it_is_wanted() {
     assert!(until(true).await.unwrap().starts_with("HTTP/1.1 200 OK"));
     checks.set(&id("web"), None);
     assert_eq!(until(false).await, None);
-    checks.set(&id("web"), Check::of(&web(number), &[], "a1"));
+    checks.set(&id("web"), Check::of(&web(number), &[], "a1", &Family::ALL));
     assert!(until(true).await.unwrap().starts_with("HTTP/1.1 503 "));
     served.abort();
 }
@@ -147,9 +152,9 @@ async fn ports_are_looked_at_when_a_service_has_another_family() {
     };
     let mut single = web(30_000);
     single.cluster_ips.pop();
-    checks.set(&id("web"), Check::of(&single, &[], "a1"));
+    checks.set(&id("web"), Check::of(&single, &[], "a1", &Family::ALL));
     assert!(changed().await);
-    checks.set(&id("web"), Check::of(&single, &[], "a1"));
+    checks.set(&id("web"), Check::of(&single, &[], "a1", &Family::ALL));
     assert!(!changed().await, "it is the same");
 }
 
@@ -181,5 +186,23 @@ async fn a_port_that_is_taken_is_told_and_answered_once_it_is_free() {
     };
     let answer = tokio::time::timeout(Duration::from_mins(1), answer).await;
     assert!(answer.unwrap().starts_with("HTTP/1.1 200 OK"));
+    served.abort();
+}
+
+/// An address that the node got later: nobody can listen there, and that is told.
+#[tokio::test(start_paused = true)]
+async fn addresses_that_the_node_gets_later_count_too() {
+    let checks = Arc::new(checks(health(), PORT, 1));
+    checks.at(&["192.0.2.0/24".parse().unwrap()]);
+    let later = tokio::time::Instant::now() + 2 * ports::LOOK;
+    let own = move || {
+        let there = tokio::time::Instant::now() >= later;
+        Ok(there.then(|| ip("192.0.2.1")).into_iter().collect())
+    };
+    let (teller, mut told) = Teller::new(Arc::<Metrics>::default());
+    let served = tokio::spawn(checks.serve_at(own, teller));
+    let happening = tokio::time::timeout(3 * ports::LOOK, told.next()).await;
+    let note = happening.unwrap().unwrap().note;
+    assert!(note.contains("192.0.2.1"), "{note}");
     served.abort();
 }

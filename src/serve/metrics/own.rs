@@ -19,6 +19,7 @@ pub struct Own {
     endpoints: Gauge,
     failing: Gauge,
     closed_chains: Gauge,
+    restart_needed: Gauge,
     events_written: Counter,
     events_lost: Counter,
 }
@@ -65,6 +66,11 @@ impl Own {
                 "closed_input_chains",
                 "Chains of firewalls that drop by default, before IPVS, what they do not accept; seen at the start",
             ),
+            restart_needed: add(
+                registry,
+                "restart_needed",
+                "Whether the configuration file has changed in what takes effect at a restart only",
+            ),
             events_written: add(
                 registry,
                 "events_written",
@@ -95,6 +101,11 @@ impl Metrics {
     pub fn closed_chains(&self, chains: usize) {
         let chains = i64::try_from(chains).unwrap_or(i64::MAX);
         self.own.closed_chains.set(chains);
+    }
+
+    /// Whether a part of the configuration file waits for a restart.
+    pub fn restart_needed(&self, needed: bool) {
+        self.own.restart_needed.set(needed.into());
     }
 
     /// So many objects failed and wait to be tried again.
