@@ -11,7 +11,7 @@ use lab::world::objects::{Port, Service};
 use lab::world::{Addresses, ECHO_PORT, Place, Topology, World};
 use serde_json::json;
 
-use crate::bed::{Bed, NODE_PORT, fails, saying, served_by, until};
+use crate::bed::{BALANCER, Bed, NODE_PORT, fails, saying, served_by, until};
 
 /// Another address of the node.
 const SECOND: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 77));
@@ -143,6 +143,34 @@ pub fn services_of_a_second_service_cidr_are_served() -> Result<()> {
         for to in [service.v4(80), service.v6(80)] {
             served_by(&bed.client, to, &[pod])?;
             served_by(bed.node()?, to, &[pod])?;
+        }
+    }
+    Ok(())
+}
+
+/// Row 46: a virtual address is no host that could be up, so whoever pings it is refused, as by
+/// kube-proxy. The node's own addresses answer.
+pub fn who_pings_a_virtual_address_is_refused() -> Result<()> {
+    let bed = Bed::start()?;
+    let web = bed.web()?;
+    bed.cluster()?.publish(&web, &bed.pods)?;
+    let (client, node, outside) = (&bed.client, bed.node()?, bed.world.outside());
+    let pods: Vec<_> = bed.pods.iter().collect();
+    for to in [web.v4(80), web.v6(80)] {
+        served_by(client, to, &pods)?;
+    }
+    let refused = Err(Failure::Refused);
+    for ip in [web.v4(80).ip(), web.v6(80).ip()] {
+        ensure!(client.ping(ip) == refused, "{ip} from a pod");
+        ensure!(node.ping(ip) == refused, "{ip} from the node");
+    }
+    for ip in BALANCER {
+        ensure!(outside.ping(ip) == refused, "{ip} from outside");
+    }
+    for ip in [node.v4(0).ip(), node.v6(0).ip()] {
+        for client in [client.netns(), node.netns(), outside.netns()] {
+            let answer = client.ping(ip);
+            answer.with_context(|| format!("{ip} does not answer"))?;
         }
     }
     Ok(())

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
             addresses::node_ports_are_served_at_the_addresses_that_are_meant,
             addresses::what_is_for_an_address_that_no_service_has_is_dropped,
             addresses::services_of_a_second_service_cidr_are_served,
+            addresses::who_pings_a_virtual_address_is_refused,
             addresses::a_firewall_that_drops_by_default_is_named,
             pods::pods_are_told_by_the_networks_of_all_pods,
             pods::pods_are_told_by_the_networks_of_the_node,

@@ -51,6 +51,8 @@ pub fn opening_makes_a_table_that_the_nft_tool_prints_in_its_own_language() -> R
         "update @asked { ct id timeout 1s : meta mark } meta mark set ip saddr . meta mark map @pinned_v4 meta mark . meta mark @alive return",
         "meta mark set ct id map @asked delete @pinned_v6 { ip6 saddr . meta mark : meta mark }",
         "meta l4proto tcp reject with tcp reset",
+        "icmp type echo-request reject",
+        "icmpv6 type echo-request reject",
         "ct original ip daddr != @vips_v4 goto masquerade",
         "ip6 saddr . ip6 daddr @hairpin_v6 goto masquerade",
         "ip saddr 10.244.0.0/16 return",
