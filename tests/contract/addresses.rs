@@ -176,8 +176,8 @@ pub fn who_pings_a_virtual_address_is_refused() -> Result<()> {
     Ok(())
 }
 
-/// What a firewall drops before IPVS sees it, nobody can serve: so the agent says which chain does, and
-/// the rule of `docs/migrate.md` lets node ports through.
+/// What a firewall drops before IPVS sees it, or of what pods answer, nobody can serve: so the agent
+/// says which chains do, and the rules of `docs/migrate.md` let node ports through.
 pub fn a_firewall_that_drops_by_default_is_named() -> Result<()> {
     let world = World::start(&Topology::one_cluster(3))?;
     let node = world.node("east-1")?;
@@ -195,15 +195,18 @@ pub fn a_firewall_that_drops_by_default_is_named() -> Result<()> {
     nft("add rule inet filter input ct state established,related accept")?;
     nft("add rule inet filter input iif lo accept")?;
     nft("add rule inet filter input meta l4proto ipv6-icmp accept")?;
+    nft("add chain inet filter forward { type filter hook forward priority 0; policy drop; }")?;
     let pod = node.pod("echo")?;
     let agent = world.agent("east-1")?;
     agent.wait_ready()?;
-    agent.wait_log("chain input of table inet filter drops by default")?;
     let metrics = agent.metrics()?;
-    ensure!(
-        metrics.get("spillway_closed_input_chains") == Some(&1.0),
-        "{metrics:?}"
-    );
+    for hook in ["input", "forward"] {
+        agent.wait_log(&format!(
+            "chain {hook} of table inet filter drops by default"
+        ))?;
+        let name = format!("spillway_closed_chains{{hook=\"{hook}\"}}");
+        ensure!(metrics.get(&name) == Some(&1.0), "{name}: {metrics:?}");
+    }
     let cluster = world.cluster("east")?;
     until("there is an Event of the Node", || {
         let events = cluster.api().list("events.events.k8s.io");
@@ -219,6 +222,8 @@ pub fn a_firewall_that_drops_by_default_is_named() -> Result<()> {
     let outside = world.outside();
     fails(outside, node.v4(NODE_PORT), &Failure::TimedOut)?;
     nft("add rule inet filter input tcp dport 30000-32767 accept")?;
+    fails(outside, node.v4(NODE_PORT), &Failure::TimedOut)?;
+    nft("add rule inet filter forward ct state established,related accept")?;
     served_by(outside, node.v4(NODE_PORT), &[&pod])?;
     served_by(outside, node.v6(NODE_PORT), &[&pod])
 }

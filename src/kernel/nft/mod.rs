@@ -52,7 +52,7 @@ use ipnet::IpNet;
 pub use self::affinity::Affinity;
 pub use self::element::Element;
 pub use self::error::{Action, Error};
-pub use self::firewall::{Closed, closed};
+pub use self::firewall::{Closed, Way, closed};
 pub use self::pods::{Links, Pods};
 pub use self::table::{Prepared, Table};
 use crate::kernel::mark::MarkRange;
