@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use anyhow::{Result, ensure};
 use lab::traffic::{Failure, Protocol};
 use lab::world::objects::{Endpoint, Port, Service};
-use lab::world::{ECHO_PORT, Place, Topology, World};
+use lab::world::{ECHO_PORT, Place};
 use serde_json::json;
-use spillway::kernel::ipvs::Client;
 
 use crate::bed::{BALANCER, Bed, NODE_PORT, fails, served_by, unserved};
 
@@ -211,40 +210,5 @@ fn sticks(bed: &Bed, web: &Service) -> Result<()> {
 fn delete(bed: &Bed, service: &Service) -> Result<()> {
     let (namespace, name) = (service.in_namespace(), service.name());
     bed.cluster()?.api().delete("services", namespace, name)?;
-    Ok(())
-}
-
-/// kube-proxy's own Event.
-pub fn the_start_of_the_agent_is_an_event_of_its_node() -> Result<()> {
-    let bed = Bed::start()?;
-    let api = bed.cluster()?.api();
-    crate::bed::until("there is an Event of the start", || {
-        let events = api.list("events.events.k8s.io");
-        Ok(events.iter().any(|event| {
-            event["reason"] == "Starting"
-                && event["type"] == "Normal"
-                && event["action"] == "StartKubeProxy"
-                && event["regarding"]["kind"] == "Node"
-                && event["regarding"]["name"] == "east-1"
-        }))
-    })
-}
-
-/// Row 123: what needs more rights than the agent is done once, before it.
-pub fn init_only_sets_the_node_up_and_ends() -> Result<()> {
-    let world = World::start(&Topology::one_cluster(1))?;
-    let netns = world.node("east-1")?.netns();
-    let conntrack = || -> Result<String> {
-        Ok(netns.enter(|| std::fs::read_to_string("/proc/sys/net/ipv4/vs/conntrack"))??)
-    };
-    let timeouts = || -> Result<_> { Ok(netns.enter(|| Client::connect()?.timeouts())??) };
-    ensure!(conntrack()?.trim() == "0", "as the kernel has it");
-    let arguments = ["agent", "--init-only", "--ipvs-udp-timeout", "77s"];
-    let output = world.spillway("east-1", &arguments)?;
-    ensure!(output.status.success(), "{output:?}");
-    ensure!(conntrack()?.trim() == "1", "{output:?}");
-    ensure!(timeouts()?.udp == 77, "{output:?}");
-    let left = netns.enter(|| Client::connect()?.services())??;
-    ensure!(left.is_empty(), "it serves nothing: {left:?}");
     Ok(())
 }
