@@ -1,11 +1,11 @@
-//! Firewalls that let nothing through to IPVS unless told so. Nobody can go around them, so people are
-//! told.
+//! Firewalls that let nothing through to IPVS, or back from pods, unless told so. Nobody can go around
+//! them, so people are told.
 
 use tracing::{debug, warn};
 
 use super::served::Served;
 use crate::config::Settings;
-use crate::kernel::nft;
+use crate::kernel::nft::{self, Way};
 use crate::serve::events::Reason;
 
 /// Looks for them, and tells of each.
@@ -17,11 +17,20 @@ pub fn look(settings: &Settings, served: &Served) {
             return;
         }
     };
-    served.metrics.closed_chains(closed.len());
+    for way in Way::ALL {
+        let chains = closed.iter().filter(|chain| chain.way == way).count();
+        served.metrics.closed_chains(way.hook(), chains);
+    }
     for chain in closed {
+        let what = match chain.way {
+            Way::In => "before IPVS sees it: services work only for packets that it accepts",
+            Way::Back => {
+                "of what is forwarded: pods answer others than this node only if it accepts \
+                 established connections"
+            }
+        };
         let note = format!(
-            "{chain} drops by default what it does not accept, before IPVS sees it: services work only \
-             for packets that it accepts (see \"Before\" in docs/migrate.md)"
+            "{chain} drops by default what it does not accept, {what} (see \"Before\" in docs/migrate.md)"
         );
         warn!("{note}");
         let what = chain.to_string();

@@ -25,8 +25,10 @@ mod status;
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,6 +54,9 @@ pub use reporter::Reporter;
 use served::Served;
 use status::Status;
 
+/// How long the reason why an agent ends may take to become an Event.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
 /// Sets up the node as far as that needs more rights than the agent itself: sysctls and time-outs.
 ///
 /// # Errors
@@ -68,6 +73,7 @@ pub fn init(settings: &Settings) -> anyhow::Result<()> {
 /// If the kernel lacks something, or there is no way to reach an API server. An API server that
 /// does not answer is no error: it is asked again for ever.
 pub fn run(settings: &Settings, source: &Source) -> anyhow::Result<()> {
+    prepare::spare(settings);
     prepare::node(settings)?;
     let ground = Ground::new(settings);
     // Of the Node and the cluster nothing is known yet.
@@ -78,7 +84,7 @@ pub fn run(settings: &Settings, source: &Source) -> anyhow::Result<()> {
         .map_err(|trouble| anyhow!(trouble))
         .context("what a previous run left in the kernel cannot be read")?;
 
-    let health = Arc::new(Health::default());
+    let health = Arc::new(Health::new(settings.patience));
     let metrics = Arc::new(Metrics::default());
     let (teller, told) = Teller::new(metrics.clone());
     let served = Served {
@@ -177,7 +183,8 @@ async fn serve_and_watch(
         .context("no API server")?;
     info!(node = settings.node, "watching");
 
-    let events = Writer::new(client.clone(), &settings.node, metrics.clone()).run(told);
+    let writer = Writer::new(client.clone(), &settings.node, metrics.clone());
+    let mut events = pin!(writer.run(told));
     served.tell(
         settings,
         Reason::Starting,
@@ -229,12 +236,12 @@ async fn serve_and_watch(
             warn!("not all of the new configuration has taken effect: {error:#}");
         }
     });
-    tokio::select! {
+    let ended = tokio::select! {
         () = followed => Err(anyhow!("nobody looks after the configuration file")),
         () = checks.clone().serve(teller.clone()) => Err(anyhow!("the health checks have ended")),
         () = exchanged => Ok(()),
         () = watches => Err(anyhow!("the watches have ended")),
-        () = events => Err(anyhow!("the writer of Events has ended")),
+        () = &mut events => Err(anyhow!("the writer of Events has ended")),
         () = asked => Err(anyhow!("the local socket has ended")),
         ended = served.health(settings) => ended,
         ended = served.metrics(settings, current.clone()) => ended,
@@ -247,7 +254,12 @@ async fn serve_and_watch(
             Ok(())
         }
         () = feed.closed() => Err(anyhow!("the core thread has ended")),
+    };
+    if ended.is_err() {
+        // Nobody says when it is written, and a process that ends in an error is in no hurry.
+        let _ = tokio::time::timeout(LAST_WORD, events).await;
     }
+    ended
 }
 
 /// The kubeconfig file: that of the command line, or that of the configuration file. Where that one

@@ -1,5 +1,8 @@
-//! What a node's kernel needs once, before any Service: sysctls and time-outs.
+//! What a node's kernel needs once, before any Service: sysctls and time-outs, and how dear the agent is
+//! to it.
 
+use std::fs;
+use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -72,6 +75,29 @@ pub fn timeouts_or_warn(settings: &Settings) {
     }
 }
 
+/// Has the kernel spare this process, or not, when memory runs out, as far as that is configured and
+/// allowed.
+pub fn spare(settings: &Settings) {
+    let Some(score) = settings.oom_score_adj else {
+        return;
+    };
+    if let Err(error) = adjust(score) {
+        warn!(
+            "oomScoreAdj: {score} cannot be had: {error}; give the container the capability \
+             SYS_RESOURCE, or leave it to the kubelet, which spares pods that are system-node-critical"
+        );
+    }
+}
+
+fn adjust(score: i16) -> io::Result<()> {
+    const SCORE: &str = "/proc/self/oom_score_adj";
+    // What is right already may well be less than this process could ask for.
+    if fs::read_to_string(SCORE)?.trim().parse() == Ok(score) {
+        return Ok(());
+    }
+    fs::write(SCORE, score.to_string())
+}
+
 /// How many processors the node has, of which this container may have a few only.
 fn processors() -> u32 {
     let online = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
@@ -113,4 +139,23 @@ fn conntrack(settings: &Settings) -> Vec<Setting> {
 
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_told_how_dear_this_process_is() {
+        let score = || {
+            let text = fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+            text.trim().parse::<i16>().unwrap()
+        };
+        // To offer oneself more readily is allowed to everybody; not to be offered at all is not.
+        let wanted = (score() + 1).min(1000);
+        adjust(wanted).unwrap();
+        assert_eq!(score(), wanted);
+        adjust(wanted).unwrap();
+        assert_eq!(score(), wanted);
+    }
 }

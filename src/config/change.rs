@@ -36,6 +36,8 @@ impl Settings {
             metrics,
             socket: _,
             bind_hard_fail,
+            patience,
+            oom_score_adj,
             strict_arp,
             timeouts,
             conntrack,
@@ -70,6 +72,8 @@ impl Settings {
             ("healthzBindAddress", *healthz != new.healthz),
             ("metricsBindAddress", *metrics != new.metrics),
             ("bindAddressHardFail", *bind_hard_fail != new.bind_hard_fail),
+            ("ipvs.syncPeriod", *patience != new.patience),
+            ("oomScoreAdj", *oom_score_adj != new.oom_score_adj),
             ("spillway.drainSeconds", *drain != new.drain),
             ("spillway.reports", *reports != new.reports),
         ];

@@ -12,7 +12,7 @@ use super::address::{EVERYWHERE, HEALTHZ_PORT, METRICS_PORT, NoAddress, listen, 
 use super::file::{self, Configuration};
 use super::marks::{marks, masquerade};
 use super::pods::detection;
-use super::timeouts::{conntrack, timeouts};
+use super::timeouts::{conntrack, patience, timeouts};
 use super::tuning::{cluster_id, defaults, slow_start, tick};
 use super::unused::unused;
 use super::{ConfigError, Invalid, Overrides, Reports, Settings, gates, node_ports};
@@ -128,6 +128,8 @@ pub fn settings(
             None => Some(Settings::SOCKET.into()),
         },
         bind_hard_fail: file.bind_address_hard_fail,
+        patience: patience(&file.ipvs, &mut findings),
+        oom_score_adj: oom_score_adj(file.oom_score_adj, &mut findings),
         strict_arp: file.ipvs.strict_arp,
         timeouts: timeouts(&file.ipvs, &mut findings),
         conntrack: conntrack(&file.conntrack, &mut findings),
@@ -294,6 +296,21 @@ fn scheduler(name: &str, findings: &mut Findings<'_>) -> Scheduler {
             Scheduler::default()
         }),
     }
+}
+
+fn oom_score_adj(score: Option<i64>, findings: &mut Findings<'_>) -> Option<i16> {
+    let score = score?;
+    let valid = i16::try_from(score)
+        .ok()
+        .filter(|score| (-1000..=1000).contains(score));
+    if valid.is_none() {
+        findings.wrong(
+            "oomScoreAdj",
+            format_args!("found {score}"),
+            "give a number from -1000 to 1000",
+        );
+    }
+    valid
 }
 
 fn reports(file: &file::Reports, findings: &mut Findings<'_>) -> Option<Reports> {

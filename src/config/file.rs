@@ -73,7 +73,7 @@ sections! {
         mode: String,
         nftables: Iptables,
         node_port_addresses: Vec<String>,
-        oom_score_adj: Unused,
+        oom_score_adj: Option<i64>,
         port_range: Unused,
         show_hidden_metrics_for_version: Unused,
         windows_run_as_service: Unused,
@@ -125,7 +125,7 @@ sections! {
         scheduler: String,
         #[serde(rename = "strictARP")]
         strict_arp: bool,
-        sync_period: Unused,
+        sync_period: Option<Duration>,
         tcp_timeout: Option<Duration>,
         tcp_fin_timeout: Option<Duration>,
         udp_timeout: Option<Duration>,

@@ -63,6 +63,12 @@ pub struct Flags {
     /// Time-out of UDP flows in IPVS
     #[arg(long, value_name = "DURATION")]
     pub ipvs_udp_timeout: Option<Duration>,
+    /// Half of the time that a change may wait for the kernel before the agent is unhealthy
+    #[arg(long, value_name = "DURATION")]
+    pub ipvs_sync_period: Option<Duration>,
+    /// How readily the kernel ends the agent when memory runs out, -1000 to 1000
+    #[arg(long, value_name = "SCORE", allow_hyphen_values = true)]
+    pub oom_score_adj: Option<i64>,
     /// Tracked connections per processor; 0 leaves the kernel's limit
     #[arg(long, value_name = "NUMBER")]
     pub conntrack_max_per_core: Option<u32>,
@@ -127,7 +133,6 @@ ignored! {
     iptables_min_sync_period "iptables-min-sync-period"
     iptables_sync_period "iptables-sync-period"
     ipvs_min_sync_period "ipvs-min-sync-period"
-    ipvs_sync_period "ipvs-sync-period"
     kube_api_burst "kube-api-burst"
     kube_api_content_type "kube-api-content-type"
     kube_api_qps "kube-api-qps"
@@ -143,7 +148,6 @@ ignored! {
     logging_format "logging-format"
     logtostderr "logtostderr"
     one_output "one-output"
-    oom_score_adj "oom-score-adj"
     profiling "profiling"
     show_hidden_metrics_for_version "show-hidden-metrics-for-version"
     skip_headers "skip-headers"
@@ -186,6 +190,8 @@ impl Flags {
             ipvs_tcp_timeout => ipvs.tcp_timeout, "ipvs.tcpTimeout", "--ipvs-tcp-timeout", some;
             ipvs_tcpfin_timeout => ipvs.tcp_fin_timeout, "ipvs.tcpFinTimeout", "--ipvs-tcpfin-timeout", some;
             ipvs_udp_timeout => ipvs.udp_timeout, "ipvs.udpTimeout", "--ipvs-udp-timeout", some;
+            ipvs_sync_period => ipvs.sync_period, "ipvs.syncPeriod", "--ipvs-sync-period", some;
+            oom_score_adj => oom_score_adj, "oomScoreAdj", "--oom-score-adj", some;
             conntrack_max_per_core => conntrack.max_per_core, "conntrack.maxPerCore", "--conntrack-max-per-core", some;
             conntrack_min => conntrack.min, "conntrack.min", "--conntrack-min", some;
             conntrack_tcp_timeout_established => conntrack.tcp_established_timeout, "conntrack.tcpEstablishedTimeout", "--conntrack-tcp-timeout-established", some;

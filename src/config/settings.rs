@@ -55,6 +55,11 @@ pub struct Settings {
     pub socket: Option<PathBuf>,
     /// Whether to give up where the health or metrics address is taken, instead of trying again.
     pub bind_hard_fail: bool,
+    /// How long a change may wait for the kernel before the agent is unhealthy.
+    pub patience: Duration,
+    /// How readily the kernel ends the agent when memory runs out, from never (-1000) to first (1000);
+    /// `None` leaves it as whoever started the agent wants it.
+    pub oom_score_adj: Option<i16>,
     /// Whether to answer ARP for virtual addresses only on the interface that has them, which is
     /// none (`arp_ignore` 1, `arp_announce` 2).
     pub strict_arp: bool,

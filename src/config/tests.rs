@@ -72,6 +72,8 @@ fn the_defaults_are_those_of_kube_proxy() {
     assert_eq!(settings.timeouts, IpvsTimeouts::default());
     assert_eq!(settings.conntrack, Conntrack::default());
     assert_eq!(settings.proc_sys, Path::new("/proc/sys"));
+    assert_eq!(settings.patience, Duration::from_mins(1));
+    assert_eq!(settings.oom_score_adj, None);
     assert_eq!(
         settings.socket.as_deref(),
         Some(Path::new("/run/spillway/spillway.sock"))
@@ -90,7 +92,8 @@ featureGates: {AllowServiceExternalIPs: false}
 healthzBindAddress: 127.0.0.1:1
 nodePortAddresses: [192.0.2.7/24, primary, '2001:db8::/64']
 iptables: {masqueradeAll: true, masqueradeBit: 15}
-ipvs: {strictARP: true, tcpTimeout: 2h, tcpFinTimeout: 1m30s, udpTimeout: 1500ms, scheduler: wrr}
+ipvs: {strictARP: true, syncPeriod: 10s, tcpTimeout: 2h, tcpFinTimeout: 1m30s, udpTimeout: 1500ms, scheduler: wrr}
+oomScoreAdj: -998
 conntrack:
   maxPerCore: 0
   min: 7
@@ -135,6 +138,8 @@ spillway: {weights: {node: 65535, cluster: 1}, markRange: 0x20000000/4, drainSec
     );
     assert_eq!(settings.marks, MarkRange::new(0x2000_0000, 4).unwrap());
     assert_eq!(settings.drain, Duration::from_mins(1));
+    assert_eq!(settings.patience, Duration::from_secs(20));
+    assert_eq!(settings.oom_score_adj, Some(-998));
 }
 
 #[test]

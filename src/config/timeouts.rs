@@ -1,4 +1,4 @@
-//! Checks of the time-outs of IPVS and connection tracking.
+//! Checks of the time-outs of IPVS and connection tracking, and of the agent's own.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn seconds(
     let duration = duration?;
     let length = Duration::from(duration);
     if duration.is_negative() || length.as_secs() > MAX_SECONDS {
-        let remedy = format!("give 0s (leave it to the kernel) to {MAX_SECONDS}s");
+        let remedy = format!("give 0s (leave it as it is) to {MAX_SECONDS}s");
         findings.wrong(field, format_args!("found {duration:?}"), &remedy);
         return None;
     }
@@ -33,6 +33,13 @@ pub fn timeouts(file: &file::Ipvs, findings: &mut Findings<'_>) -> IpvsTimeouts 
         tcp_fin: seconds("ipvs.tcpFinTimeout", file.tcp_fin_timeout, findings),
         udp: seconds("ipvs.udpTimeout", file.udp_timeout, findings),
     }
+}
+
+/// Twice `ipvs.syncPeriod`, as in kube-proxy.
+pub fn patience(file: &file::Ipvs, findings: &mut Findings<'_>) -> Duration {
+    const SYNC_PERIOD: Duration = Duration::from_secs(30);
+    let period = seconds("ipvs.syncPeriod", file.sync_period, findings);
+    2 * period.unwrap_or(SYNC_PERIOD)
 }
 
 /// `conntrack`

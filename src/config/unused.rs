@@ -26,9 +26,7 @@ pub fn unused(file: &Configuration) -> Vec<String> {
     look("configSyncPeriod", &file.config_sync_period);
     look("enableProfiling", &file.enable_profiling);
     look("ipvs.minSyncPeriod", &file.ipvs.min_sync_period);
-    look("ipvs.syncPeriod", &file.ipvs.sync_period);
     look("logging", &file.logging);
-    look("oomScoreAdj", &file.oom_score_adj);
     look("portRange", &file.port_range);
     look(
         "showHiddenMetricsForVersion",

@@ -60,6 +60,7 @@ impl Settings {
                 "excludeCIDRs": self.exclude_cidrs,
                 "scheduler": self.scheduler.name(),
                 "strictARP": self.strict_arp,
+                "syncPeriod": go(Some(self.patience / 2)),
                 "tcpFinTimeout": go(timeouts.tcp_fin),
                 "tcpTimeout": go(timeouts.tcp),
                 "udpTimeout": go(timeouts.udp),
@@ -67,6 +68,7 @@ impl Settings {
             "metricsBindAddress": at(self.metrics),
             "mode": "ipvs",
             "nodePortAddresses": self.node_ports.words(),
+            "oomScoreAdj": self.oom_score_adj,
             "spillway": self.written_spillway(),
         })
     }

@@ -77,14 +77,6 @@ struct FamilyStatus {
     healthy: bool,
 }
 
-impl Default for Health {
-    /// Healthy as long as no change waits for 60 s, as kube-proxy by default (twice its
-    /// `syncPeriod`).
-    fn default() -> Self {
-        Self::new(Duration::from_mins(1))
-    }
-}
-
 impl Health {
     /// Health that ends when a change has been waiting for `patience`.
     pub fn new(patience: Duration) -> Self {

@@ -25,6 +25,7 @@ pub async fn bind(
 ) -> io::Result<TcpListener> {
     let listener = if hard_fail {
         attempt(address).await.map_err(|error| {
+            told(&error);
             let text = format!("cannot listen on {address}: {error}");
             io::Error::new(error.kind(), text)
         })?
@@ -81,8 +82,9 @@ mod tests {
             .await
             .unwrap();
         let address = taken.local_addr().unwrap();
-        let error = bind(address, true, |_| ()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        let mut told = 0;
+        let error = bind(address, true, |_| told += 1).await.unwrap_err();
+        assert_eq!((error.kind(), told), (ErrorKind::AddrInUse, 1));
         assert!(error.to_string().contains(&address.to_string()), "{error}");
         let release = async {
             tokio::time::sleep(2 * AGAIN + AGAIN / 2).await;

@@ -29,9 +29,14 @@ fn at(seconds: u64) -> Now {
     }
 }
 
+/// An agent that has not done anything yet.
+fn fresh() -> Health {
+    Health::new(Duration::from_mins(1))
+}
+
 /// A healthy agent that has been programmed at second 0.
 fn healthy() -> Health {
-    let health = Health::new(Duration::from_mins(1));
+    let health = fresh();
     health.node_eligible(true);
     health.synced(Family::V4, time(0));
     health.synced(Family::V6, time(0));
@@ -78,7 +83,7 @@ fn the_body_is_that_of_kube_proxy() {
 
 #[test]
 fn before_the_first_sync_the_agent_lives_but_takes_no_connections() {
-    let health = Health::default();
+    let health = fresh();
     health.node_eligible(true);
     assert_eq!(codes(&health, 0), [503, 200]);
     let (_, body) = ask(&health, "/healthz", 0);
@@ -195,6 +200,7 @@ fn metrics_have_the_names_of_kube_proxy() {
     metrics.cluster(2, 20);
     metrics.failing(3);
     metrics.restart_needed(true);
+    metrics.closed_chains("forward", 1);
     metrics.lacking("external", Family::V6, 4);
     let health = healthy();
     health_answer("/healthz", &health, &metrics, at(0));
@@ -205,6 +211,9 @@ fn metrics_have_the_names_of_kube_proxy() {
     let kind = answer.headers()["content-type"].to_str().unwrap();
     assert!(kind.starts_with("application/openmetrics-text;"), "{kind}");
     let text = String::from_utf8(body(answer)).unwrap();
+    let (version, architecture) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+    let build =
+        format!("spillway_build_info{{version=\"{version}\",architecture=\"{architecture}\"}} 1");
     for line in [
         "kubeproxy_network_programming_duration_seconds_bucket{le=\"0.5\",ip_family=\"IPv4\"} 0",
         "kubeproxy_network_programming_duration_seconds_bucket{le=\"1.0\",ip_family=\"IPv4\"} 1",
@@ -232,6 +241,8 @@ fn metrics_have_the_names_of_kube_proxy() {
         "spillway_endpoints 20",
         "spillway_failing_objects 3",
         "spillway_restart_needed 1",
+        &build,
+        "spillway_closed_chains{hook=\"forward\"} 1",
         "# TYPE process_resident_memory_bytes gauge",
         "# TYPE process_cpu_seconds counter",
         "# EOF",
@@ -289,7 +300,7 @@ async fn a_client_that_does_not_ask_is_sent_away() {
 
 #[test]
 fn service_level_indicators_are_those_of_every_component() {
-    let (health, metrics) = (Health::default(), Metrics::default());
+    let (health, metrics) = (fresh(), Metrics::default());
     let none = || serde_json::Value::Null;
     let now = Now::read();
     health_answer("/healthz", &health, &metrics, now);

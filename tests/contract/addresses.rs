@@ -11,7 +11,7 @@ use lab::world::objects::{Port, Service};
 use lab::world::{Addresses, ECHO_PORT, Place, Topology, World};
 use serde_json::json;
 
-use crate::bed::{Bed, NODE_PORT, fails, saying, served_by, until};
+use crate::bed::{BALANCER, Bed, NODE_PORT, fails, saying, served_by, until};
 
 /// Another address of the node.
 const SECOND: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 77));
@@ -148,8 +148,36 @@ pub fn services_of_a_second_service_cidr_are_served() -> Result<()> {
     Ok(())
 }
 
-/// What a firewall drops before IPVS sees it, nobody can serve: so the agent says which chain does, and
-/// the rule of `docs/migrate.md` lets node ports through.
+/// Row 46: a virtual address is no host that could be up, so whoever pings it is refused, as by
+/// kube-proxy. The node's own addresses answer.
+pub fn who_pings_a_virtual_address_is_refused() -> Result<()> {
+    let bed = Bed::start()?;
+    let web = bed.web()?;
+    bed.cluster()?.publish(&web, &bed.pods)?;
+    let (client, node, outside) = (&bed.client, bed.node()?, bed.world.outside());
+    let pods: Vec<_> = bed.pods.iter().collect();
+    for to in [web.v4(80), web.v6(80)] {
+        served_by(client, to, &pods)?;
+    }
+    let refused = Err(Failure::Refused);
+    for ip in [web.v4(80).ip(), web.v6(80).ip()] {
+        ensure!(client.ping(ip) == refused, "{ip} from a pod");
+        ensure!(node.ping(ip) == refused, "{ip} from the node");
+    }
+    for ip in BALANCER {
+        ensure!(outside.ping(ip) == refused, "{ip} from outside");
+    }
+    for ip in [node.v4(0).ip(), node.v6(0).ip()] {
+        for client in [client.netns(), node.netns(), outside.netns()] {
+            let answer = client.ping(ip);
+            answer.with_context(|| format!("{ip} does not answer"))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a firewall drops before IPVS sees it, or of what pods answer, nobody can serve: so the agent
+/// says which chains do, and the rules of `docs/migrate.md` let node ports through.
 pub fn a_firewall_that_drops_by_default_is_named() -> Result<()> {
     let world = World::start(&Topology::one_cluster(3))?;
     let node = world.node("east-1")?;
@@ -167,15 +195,18 @@ pub fn a_firewall_that_drops_by_default_is_named() -> Result<()> {
     nft("add rule inet filter input ct state established,related accept")?;
     nft("add rule inet filter input iif lo accept")?;
     nft("add rule inet filter input meta l4proto ipv6-icmp accept")?;
+    nft("add chain inet filter forward { type filter hook forward priority 0; policy drop; }")?;
     let pod = node.pod("echo")?;
     let agent = world.agent("east-1")?;
     agent.wait_ready()?;
-    agent.wait_log("chain input of table inet filter drops by default")?;
     let metrics = agent.metrics()?;
-    ensure!(
-        metrics.get("spillway_closed_input_chains") == Some(&1.0),
-        "{metrics:?}"
-    );
+    for hook in ["input", "forward"] {
+        agent.wait_log(&format!(
+            "chain {hook} of table inet filter drops by default"
+        ))?;
+        let name = format!("spillway_closed_chains{{hook=\"{hook}\"}}");
+        ensure!(metrics.get(&name) == Some(&1.0), "{name}: {metrics:?}");
+    }
     let cluster = world.cluster("east")?;
     until("there is an Event of the Node", || {
         let events = cluster.api().list("events.events.k8s.io");
@@ -191,6 +222,8 @@ pub fn a_firewall_that_drops_by_default_is_named() -> Result<()> {
     let outside = world.outside();
     fails(outside, node.v4(NODE_PORT), &Failure::TimedOut)?;
     nft("add rule inet filter input tcp dport 30000-32767 accept")?;
+    fails(outside, node.v4(NODE_PORT), &Failure::TimedOut)?;
+    nft("add rule inet filter forward ct state established,related accept")?;
     served_by(outside, node.v4(NODE_PORT), &[&pod])?;
     served_by(outside, node.v6(NODE_PORT), &[&pod])
 }

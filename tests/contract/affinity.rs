@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::traffic::Protocol;
 use lab::world::objects::{Port, Service};
-use lab::world::{ECHO_PORT, Place, Pod};
+use lab::world::{ECHO_PORT, Netns, Place, Pod};
 
 use crate::bed::{Bed, NODE_PORT, served_by, until};
 
@@ -68,26 +68,46 @@ pub fn under_policy_local_an_outside_client_keeps_one_pod_of_the_node() -> Resul
     Ok(())
 }
 
-/// e2e: "session affinity timeout to work". What there is of it runs from the last new connection on.
+/// e2e: "session affinity timeout to work", for `ClusterIP` and `NodePort` service. What there is of
+/// it runs from the last new connection on.
 pub fn a_client_that_stays_away_for_the_time_out_may_get_another_pod() -> Result<()> {
     const SECONDS: u32 = 6;
     let bed = Bed::start()?;
     let web = in_turn(bed.web()?).affinity(SECONDS);
     bed.cluster()?.publish(&web, &bed.pods)?;
-    for to in [web.v4(80), web.v6(80)] {
-        until_sticky(&bed.client, to)?;
-        let pod = stays(&bed.client, to, Protocol::Tcp)?;
-        for _ in 0..3 {
-            // There is nothing to wait for but that time passes.
-            thread::sleep(Duration::from_secs(SECONDS.into()) * 2 / 3);
-            let same = answered(&bed.client, to, Protocol::Tcp)?;
-            ensure!(same == pod, "{same} instead of {pod} before the time-out");
-        }
-        thread::sleep(Duration::from_secs(SECONDS.into()) + Duration::from_secs(1));
-        let next = answered(&bed.client, to, Protocol::Tcp)?;
-        ensure!(next != pod, "{pod} again after the time-out");
-        ensure!(stays(&bed.client, to, Protocol::Tcp)? == next);
+    let (pod, outside, node) = (bed.client.netns(), bed.world.outside().netns(), bed.node()?);
+    // Two clients in each family. While they choose one after the other among three pods, neither
+    // comes to the same one by chance.
+    let ways = [
+        (pod, web.v4(80)),
+        (outside, node.v4(NODE_PORT)),
+        (pod, web.v6(80)),
+        (outside, node.v6(NODE_PORT)),
+    ];
+    let each = |ask: &dyn Fn(&Netns, SocketAddr) -> Result<String>| -> Result<Vec<String>> {
+        ways.iter().map(|(client, to)| ask(client, *to)).collect()
+    };
+    let once = |client: &Netns, to| answered(client, to, Protocol::Tcp);
+    let often = |client: &Netns, to| stays(client, to, Protocol::Tcp);
+    for (client, to) in ways {
+        until_sticky(client, to)?;
     }
+    let before = each(&once)?;
+    for _ in 0..3 {
+        // There is nothing to wait for but that time passes.
+        thread::sleep(Duration::from_secs(SECONDS.into()) * 2 / 3);
+        let same = each(&once)?;
+        ensure!(
+            same == before,
+            "{same:?} instead of {before:?} before the time-out"
+        );
+    }
+    thread::sleep(Duration::from_secs(SECONDS.into()) + Duration::from_secs(1));
+    let next = each(&once)?;
+    for (before, next) in before.iter().zip(&next) {
+        ensure!(next != before, "{before} again after the time-out");
+    }
+    ensure!(each(&often)? == next, "the time begins anew");
     Ok(())
 }
 
@@ -134,39 +154,53 @@ pub fn endpoints_that_come_and_go_move_none_but_their_own_clients() -> Result<()
     Ok(())
 }
 
-/// e2e: "switch session affinity". Open connections and new ones know nothing of it.
+/// e2e: "switch session affinity", for `ClusterIP` and `NodePort` service. Open connections and new
+/// ones know nothing of it.
 pub fn switched_on_and_off_no_connection_is_cut_or_refused() -> Result<()> {
     let bed = Bed::start()?;
     let plain = in_turn(bed.web()?);
     let all: Vec<&Pod> = bed.pods.iter().collect();
     bed.cluster()?.publish(&plain, &bed.pods)?;
-    let to = plain.v4(80);
-    served_by(&bed.client, to, &all)?;
-    let mut held = bed.client.hold(to, 12, 4)?;
+    let ways = [
+        (bed.client.netns(), plain.v4(80)),
+        (bed.world.outside().netns(), bed.node()?.v6(NODE_PORT)),
+    ];
+    let mut held = Vec::new();
+    for (client, to) in ways {
+        served_by(client, to, &all)?;
+        held.push(client.hold(to, 12, 4)?);
+    }
     let over = AtomicBool::new(false);
     let refused = thread::scope(|scope| -> Result<Vec<String>> {
         let asking = scope.spawn(|| {
             let mut failures = Vec::new();
             while !over.load(Ordering::Relaxed) {
-                let asked = bed.client.connect_tcp(to);
-                failures.extend(asked.err().map(|failure| failure.to_string()));
+                for (client, to) in ways {
+                    let asked = client.connect_tcp(to);
+                    failures.extend(asked.err().map(|failure| format!("{to}: {failure}")));
+                }
             }
             failures
         });
         let toggled = (0..3).try_for_each(|_| {
             bed.cluster()?
                 .publish(&plain.clone().affinity(LONG), &bed.pods)?;
-            until_sticky(&bed.client, to)?;
+            for (client, to) in ways {
+                until_sticky(client, to)?;
+            }
             bed.cluster()?.publish(&plain, &bed.pods)?;
-            served_by(&bed.client, to, &all)
+            ways.iter()
+                .try_for_each(|(client, to)| served_by(*client, *to, &all))
         });
         over.store(true, Ordering::Relaxed);
         let failures = asking.join().ok().context("the client panicked")?;
         toggled.map(|()| failures)
     })?;
     ensure!(refused.is_empty(), "{refused:?}");
-    let spread = held.ping();
-    ensure!(spread.answered() == 12, "{spread}");
+    for mut held in held {
+        let spread = held.ping();
+        ensure!(spread.answered() == 12, "{spread}");
+    }
     Ok(())
 }
 

@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use anyhow::{Result, ensure};
 use lab::traffic::{Failure, Protocol};
 use lab::world::objects::{Endpoint, Port, Service};
-use lab::world::{ECHO_PORT, Place, Topology, World};
+use lab::world::{ECHO_PORT, Place, Pod};
 use serde_json::json;
-use spillway::kernel::ipvs::Client;
 
 use crate::bed::{BALANCER, Bed, NODE_PORT, fails, served_by, unserved};
 
@@ -129,36 +128,50 @@ pub fn node_ports_come_change_and_go() -> Result<()> {
     Ok(())
 }
 
-/// e2e: "should create endpoints for unready pods", "terminating and unready endpoints", "should be
-/// rejected when no endpoints exist".
+/// e2e: "terminating and unready endpoints", "fallback to terminating endpoints when there are no
+/// ready endpoints with externaltrafficPolicy=Cluster", "should be rejected when no endpoints exist";
+/// with publishNotReadyAddresses: "should create endpoints for unready pods".
 pub fn what_is_ready_serves_and_without_any_clients_are_refused() -> Result<()> {
     let bed = Bed::start()?;
     let cluster = bed.cluster()?;
+    let outside = bed.world.outside();
     let [one, other] = [&bed.pods[0], &bed.pods[1]];
     let web = bed.web()?;
+    let virtual_ones = [web.v4(80), web.v6(80)];
+    let node_ports = [bed.node()?.v4(NODE_PORT), bed.node()?.v6(NODE_PORT)];
+    let serves = |pods: &[&Pod]| -> Result<()> {
+        for to in virtual_ones {
+            served_by(&bed.client, to, pods)?;
+        }
+        for to in node_ports {
+            served_by(outside, to, pods)?;
+        }
+        Ok(())
+    };
     cluster.publish(
         &web,
         [Endpoint::from(one), Endpoint::from(other).not_ready()],
     )?;
-    for to in [web.v4(80), web.v6(80)] {
-        served_by(&bed.client, to, &[one])?;
-    }
-    let leaving = [
-        Endpoint::from(one).terminating(),
-        Endpoint::from(other).not_ready(),
-    ];
+    serves(&[one])?;
+    let leaving = [one, other].map(|pod| Endpoint::from(pod).terminating());
     cluster.set_endpoints(&web, leaving)?;
-    served_by(&bed.client, web.v4(80), &[one])?;
+    serves(&[one, other])?;
     let gone = [
         Endpoint::from(one).terminated(),
         Endpoint::from(other).not_ready(),
     ];
-    cluster.set_endpoints(&web, gone)?;
-    for to in [web.v4(80), web.v6(80), bed.node()?.v4(NODE_PORT)] {
+    cluster.set_endpoints(&web, gone.clone())?;
+    for to in virtual_ones {
         fails(&bed.client, to, &Failure::Refused)?;
     }
-    cluster.set_endpoints(&web, [other])?;
-    served_by(&bed.client, web.v4(80), &[other])
+    for to in node_ports {
+        fails(outside, to, &Failure::Refused)?;
+    }
+    let tolerant = web.clone().spec("publishNotReadyAddresses", true.into());
+    cluster.publish(&tolerant, gone.map(Endpoint::published))?;
+    serves(&[one, other])?;
+    cluster.publish(&web, [other])?;
+    serves(&[other])
 }
 
 /// Connections that are open stay so through all that happens to their Service, even its end.
@@ -211,40 +224,5 @@ fn sticks(bed: &Bed, web: &Service) -> Result<()> {
 fn delete(bed: &Bed, service: &Service) -> Result<()> {
     let (namespace, name) = (service.in_namespace(), service.name());
     bed.cluster()?.api().delete("services", namespace, name)?;
-    Ok(())
-}
-
-/// kube-proxy's own Event.
-pub fn the_start_of_the_agent_is_an_event_of_its_node() -> Result<()> {
-    let bed = Bed::start()?;
-    let api = bed.cluster()?.api();
-    crate::bed::until("there is an Event of the start", || {
-        let events = api.list("events.events.k8s.io");
-        Ok(events.iter().any(|event| {
-            event["reason"] == "Starting"
-                && event["type"] == "Normal"
-                && event["action"] == "StartKubeProxy"
-                && event["regarding"]["kind"] == "Node"
-                && event["regarding"]["name"] == "east-1"
-        }))
-    })
-}
-
-/// Row 123: what needs more rights than the agent is done once, before it.
-pub fn init_only_sets_the_node_up_and_ends() -> Result<()> {
-    let world = World::start(&Topology::one_cluster(1))?;
-    let netns = world.node("east-1")?.netns();
-    let conntrack = || -> Result<String> {
-        Ok(netns.enter(|| std::fs::read_to_string("/proc/sys/net/ipv4/vs/conntrack"))??)
-    };
-    let timeouts = || -> Result<_> { Ok(netns.enter(|| Client::connect()?.timeouts())??) };
-    ensure!(conntrack()?.trim() == "0", "as the kernel has it");
-    let arguments = ["agent", "--init-only", "--ipvs-udp-timeout", "77s"];
-    let output = world.spillway("east-1", &arguments)?;
-    ensure!(output.status.success(), "{output:?}");
-    ensure!(conntrack()?.trim() == "1", "{output:?}");
-    ensure!(timeouts()?.udp == 77, "{output:?}");
-    let left = netns.enter(|| Client::connect()?.services())??;
-    ensure!(left.is_empty(), "it serves nothing: {left:?}");
     Ok(())
 }

@@ -15,6 +15,7 @@ mod nodes;
 mod pods;
 mod rollout;
 mod several;
+mod start;
 mod udp;
 
 use std::process::ExitCode;
@@ -32,11 +33,14 @@ fn main() -> ExitCode {
             lifecycle::node_ports_come_change_and_go,
             lifecycle::what_is_ready_serves_and_without_any_clients_are_refused,
             lifecycle::connections_outlive_changes_and_the_service_itself,
-            lifecycle::the_start_of_the_agent_is_an_event_of_its_node,
-            lifecycle::init_only_sets_the_node_up_and_ends,
+            start::its_node_shows_that_there_is_a_proxy,
+            start::load_balancers_are_told_to_wait_for_the_first_sync,
+            start::an_agent_that_ends_for_want_of_its_address_says_so,
+            start::init_only_sets_the_node_up_and_ends,
             addresses::node_ports_are_served_at_the_addresses_that_are_meant,
             addresses::what_is_for_an_address_that_no_service_has_is_dropped,
             addresses::services_of_a_second_service_cidr_are_served,
+            addresses::who_pings_a_virtual_address_is_refused,
             addresses::a_firewall_that_drops_by_default_is_named,
             pods::pods_are_told_by_the_networks_of_all_pods,
             pods::pods_are_told_by_the_networks_of_the_node,

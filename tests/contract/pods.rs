@@ -1,7 +1,11 @@
 //! `detectLocalMode`: who is a pod, and so keeps its address on the way to a `ClusterIP` and gets all
 //! endpoints of a Service with policy `Local`. Each way of telling, over both families.
 
+use std::net::SocketAddr;
+
 use anyhow::{Result, ensure};
+use lab::world::objects::Port;
+use lab::world::{ECHO_PORT, Pod};
 use serde_json::json;
 
 use crate::bed::{Bed, NODE_PORT, saying, seen, served_by};
@@ -23,8 +27,22 @@ pub fn pods_are_told_by_what_their_links_are_called() -> Result<()> {
     )))?)
 }
 
+/// e2e: "should preserve source pod IP for traffic thru service cluster IP", from two nodes.
 pub fn pods_are_told_by_the_networks_of_all_pods() -> Result<()> {
-    told(&Bed::start()?)
+    let bed = Bed::with_agents(&["east-1", "east-2"])?;
+    told(&bed)?;
+    let cluster = bed.cluster()?;
+    let web = cluster.service("seen", [Port::tcp("http", 80).to(ECHO_PORT)]);
+    let web = web.dual_stack();
+    let pod = &bed.pods[2];
+    cluster.publish(&web, [pod])?;
+    for client in [&bed.client, &bed.world.node("east-2")?.pod("client")?] {
+        for to in [web.v4(80), web.v6(80)] {
+            served_by(client, to, &[pod])?;
+            is_seen(client, to)?;
+        }
+    }
+    Ok(())
 }
 
 /// They may change: who is in none of them is a client from outside.
@@ -84,11 +102,7 @@ fn told(bed: &Bed) -> Result<()> {
     for to in [web.v4(80), web.v6(80)] {
         bed.world.announce(to.ip(), "east-1")?;
         served_by(&bed.client, to, &[far])?;
-        let client = seen(&bed.client, to)?;
-        ensure!(
-            bed.client.addresses.both().contains(&client),
-            "{to}: the pod saw {client}"
-        );
+        is_seen(&bed.client, to)?;
         served_by(outside, to, &[far])?;
         let client = seen(outside, to)?;
         ensure!(
@@ -97,5 +111,13 @@ fn told(bed: &Bed) -> Result<()> {
         );
         served_by(node, to, &[far])?;
     }
+    Ok(())
+}
+
+/// That the pod which answers a pod sees its address.
+fn is_seen(client: &Pod, to: SocketAddr) -> Result<()> {
+    let seen = seen(client, to)?;
+    let is_own = client.addresses.both().contains(&seen);
+    ensure!(is_own, "{to}: the pod saw {seen}");
     Ok(())
 }

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
             nft::taking_over_after_a_change_of_the_mark_range_empties_the_maps,
             nft::an_element_that_is_not_ours_is_reported,
             nft::a_transaction_that_is_refused_as_such_says_so_at_once,
-            nft::twenty_thousand_elements_are_one_transaction,
+            nft::seventy_thousand_elements_of_a_map_are_one_transaction,
             nft::networks_are_exchanged_in_one_transaction,
             nft::affinity::session_affinity_has_a_rule_for_each_time_out_in_use,
             nft::affinity::taking_over_keeps_what_is_remembered_of_clients_with_affinity,

@@ -14,7 +14,6 @@ use crate::config::{self, Overrides, Settings};
 use crate::kernel::ipvs::ServiceKey;
 use crate::kernel::link::Link;
 use crate::kernel::nft::Table;
-use servers::Addresses;
 
 const EXAMPLE: &str = "\
 Example: on a node that has come from kube-proxy, while Spillway's agent runs:
@@ -32,12 +31,15 @@ Example: on a node that gets another proxy, as root, after its own has ended:
 /// iptables or nftables: its virtual servers, chains, sets and tables, with the node's own iptables,
 /// ipset and nft, as far as it has them. Of both: the link kube-ipvs0 with the virtual addresses.
 ///
+/// kube-proxy's virtual servers are all that have an address instead of a mark, but those in
+/// excludeCIDRs: it tolerates no others itself. Where another program has some, name its range there.
+///
 /// Connections through Services end. Sysctls stay as they are, and so does what is another
 /// program's. Stop a proxy before you take its things, or it will put them back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// The agent's KubeProxyConfiguration file, if it sets a mark range of its own or excludeCIDRs.
+    /// The agent's KubeProxyConfiguration file, if it sets a mark range of its own or excludeCIDRs
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -72,7 +74,6 @@ pub fn all(settings: &Settings) -> Result<()> {
 }
 
 fn both(settings: &Settings, patience: Duration) -> Result<()> {
-    // While the link still tells what is kube-proxy's.
     kube_proxy(settings, patience)?;
     spillway(settings, patience)?;
     Link::delete().context("the link kube-ipvs0 cannot be removed")?;
@@ -81,14 +82,13 @@ fn both(settings: &Settings, patience: Duration) -> Result<()> {
 }
 
 fn kube_proxy(settings: &Settings, patience: Duration) -> Result<()> {
-    let addresses = Addresses::read()?;
     // Rules first: those of its virtual servers that drain need none of them, since what was
     // translated once is translated for as long as its connection is tracked.
     for line in tools::remove()? {
         println!("kube-proxy: removed {line}");
     }
     let exclude = &settings.exclude_cidrs;
-    let servers = servers::remove(|key| addresses.is_kube_proxys(key, exclude), patience)?;
+    let servers = servers::remove(|key| servers::is_kube_proxys(key, exclude), patience)?;
     println!("kube-proxy: removed {servers} virtual servers");
     Ok(())
 }

@@ -1,9 +1,6 @@
 //! Taking virtual servers out, at once or when they have no connection left; and which of them
-//! kube-proxy's mode ipvs made. It has no mark on them, so they are told by where they are.
+//! kube-proxy's mode ipvs made.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -11,49 +8,19 @@ use anyhow::{Context, Result};
 use ipnet::IpNet;
 
 use crate::kernel::ipvs::{Client, Command, Destination, DestinationEntry, ServiceKey};
-use crate::kernel::link;
 
-/// The node ports of a cluster whose API server does not say otherwise
-/// (`--service-node-port-range`).
-const NODE_PORTS: RangeInclusive<u16> = 30_000..=32_767;
 /// How often connections are counted while they end.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// This node's addresses.
-#[derive(Debug, Default)]
-pub struct Addresses {
-    /// On the link kube-ipvs0: virtual ones.
-    virtuals: BTreeSet<IpAddr>,
-    /// On all other links.
-    hosts: BTreeSet<IpAddr>,
-}
-
-impl Addresses {
-    /// As they are now.
-    pub fn read() -> Result<Self> {
-        let mut addresses = Self::default();
-        let all = link::all_addresses().context("the node's addresses cannot be read")?;
-        for (link, ip) in all {
-            let there = match link.as_str() {
-                link::NAME => &mut addresses.virtuals,
-                _ => &mut addresses.hosts,
-            };
-            there.insert(ip);
-        }
-        Ok(addresses)
-    }
-
-    /// Whether a virtual server is kube-proxy's: at an address of its link, or at a node port of
-    /// an address of this node.
-    pub fn is_kube_proxys(&self, key: &ServiceKey, exclude: &[IpNet]) -> bool {
-        match key {
-            ServiceKey::Mark { .. } => false,
-            ServiceKey::Address { ip, port, .. } => {
-                let node_port = NODE_PORTS.contains(port) && self.hosts.contains(ip);
-                let excluded = exclude.iter().any(|cidr| cidr.contains(ip));
-                !excluded && (self.virtuals.contains(ip) || node_port)
-            }
-        }
+/// Whether a virtual server is kube-proxy's: it is found by an address that is not in
+/// `excludeCIDRs`. Where kube-proxy runs in mode ipvs it removes at every sync what is not its own of
+/// these, so nobody else can have had one. Neither the address nor the port would tell more: node
+/// ports are at addresses of any link, load balancers' addresses may be, and that of a Service which
+/// has been deleted is on none.
+pub fn is_kube_proxys(key: &ServiceKey, exclude: &[IpNet]) -> bool {
+    match key {
+        ServiceKey::Mark { .. } => false,
+        ServiceKey::Address { ip, .. } => !exclude.iter().any(|cidr| cidr.contains(ip)),
     }
 }
 
@@ -112,34 +79,37 @@ fn quiesce(ipvs: &mut Client, services: &[ServiceKey]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
-    use crate::model::Protocol;
+    use crate::model::{Family, Protocol};
 
     #[test]
-    fn kube_proxys_are_those_at_its_link_and_at_node_ports() {
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let addresses = Addresses {
-            virtuals: BTreeSet::from([ip("10.96.0.10"), ip("fd00:96::a"), ip("203.0.113.9")]),
-            hosts: BTreeSet::from([ip("192.0.2.1")]),
-        };
-        let exclude = ["203.0.113.0/24".parse().unwrap()];
-        let at = |text: &str, port| ServiceKey::Address {
+    fn kube_proxys_are_those_at_addresses_that_are_not_excluded() {
+        let exclude = ["203.0.113.0/24", "2001:db8::/64"].map(|cidr| cidr.parse().unwrap());
+        let at = |ip: &str, port| ServiceKey::Address {
             protocol: Protocol::Tcp,
-            ip: ip(text),
+            ip: ip.parse::<IpAddr>().unwrap(),
             port,
         };
-        let family = crate::model::Family::V4;
         for (key, wanted) in [
             (at("10.96.0.10", 80), true),
             (at("fd00:96::a", 80), true),
+            // Node ports, in whichever range the cluster has them.
             (at("192.0.2.1", 30_080), true),
-            // Another program's, as keepalived makes them.
-            (at("192.0.2.1", 80), false),
-            (at("198.51.100.1", 80), false),
+            (at("192.0.2.1", 20_080), true),
+            // Another program's.
             (at("203.0.113.9", 80), false),
-            (ServiceKey::Mark { family, mark: 7 }, false),
+            (at("2001:db8::9", 80), false),
+            (
+                ServiceKey::Mark {
+                    family: Family::V4,
+                    mark: 7,
+                },
+                false,
+            ),
         ] {
-            assert_eq!(addresses.is_kube_proxys(&key, &exclude), wanted, "{key:?}");
+            assert_eq!(is_kube_proxys(&key, &exclude), wanted, "{key:?}");
         }
     }
 }

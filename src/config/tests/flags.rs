@@ -73,6 +73,9 @@ fn flags_of_kube_proxy_are_fields_by_another_name() {
         ("--ipvs-tcp-timeout 15m", "ipvs: {tcpTimeout: 15m}"),
         ("--ipvs-tcpfin-timeout 5s", "ipvs: {tcpFinTimeout: 5s}"),
         ("--ipvs-udp-timeout 1m0s", "ipvs: {udpTimeout: 1m}"),
+        ("--ipvs-sync-period 1m", "ipvs: {syncPeriod: 1m}"),
+        ("--oom-score-adj -998", "oomScoreAdj: -998"),
+        ("--oom-score-adj=7", "oomScoreAdj: 7"),
         ("--conntrack-max-per-core 0", "conntrack: {maxPerCore: 0}"),
         ("--conntrack-min 7", "conntrack: {min: 7}"),
         (
@@ -137,14 +140,14 @@ fn a_wrong_value_of_a_flag_is_blamed_on_the_flag() {
 #[test]
 fn flags_for_what_spillway_has_not_are_taken_and_named_in_one_warning() {
     let overrides =
-        given("--profiling --oom-score-adj=-998 --vmodule=a=4,b=5 --logging-format json");
+        given("--profiling --kube-api-qps=5 --vmodule=a=4,b=5 --logging-format json");
     let (_, warnings) = parse("", Path::new("config.conf"), &overrides).unwrap();
     let [warning] = warnings.as_slice() else {
         panic!("{warnings:?}")
     };
     for flag in [
         "--profiling",
-        "--oom-score-adj",
+        "--kube-api-qps",
         "--vmodule",
         "--logging-format",
     ] {
@@ -187,7 +190,6 @@ iptables: {syncPeriod: 30s, localhostNodePorts: false}
 nftables: {masqueradeAll: true, minSyncPeriod: 1s}
 winkernel: {enableDSR: true}
 clientConnection: {qps: 5}
-oomScoreAdj: -999
 featureGates: {AllAlpha: true, AllowServiceExternalIPs: true}
 configSyncPeriod: 15m
 ";
@@ -196,7 +198,7 @@ configSyncPeriod: 15m
         warnings,
         [
             "config.conf: fields of other proxies: clientConnection.qps, configSyncPeriod, \
-             featureGates.AllAlpha, iptables.syncPeriod, nftables.masqueradeAll, nftables.minSyncPeriod, oomScoreAdj, \
+             featureGates.AllAlpha, iptables.syncPeriod, nftables.masqueradeAll, nftables.minSyncPeriod, \
              winkernel; they have no effect"
         ]
     );

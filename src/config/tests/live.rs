@@ -14,8 +14,9 @@ healthzBindAddress: 127.0.0.1:7
 nodePortAddresses: [primary, 192.0.2.0/24]
 hostnameOverride: a2
 iptables: {masqueradeAll: true, masqueradeBit: 3}
-ipvs: {excludeCIDRs: [192.0.2.0/24], strictARP: true, tcpTimeout: 15m, udpTimeout: 5s}
+ipvs: {excludeCIDRs: [192.0.2.0/24], strictARP: true, syncPeriod: 7s, tcpTimeout: 15m, udpTimeout: 5s}
 metricsBindAddress: 'off'
+oomScoreAdj: -998
 spillway:
   affinityYield: true
   capacity: 100
@@ -96,7 +97,7 @@ fn a_change_says_what_waits_for_a_restart() {
             "ipvs.excludeCIDRs"
         ]
     );
-    assert_eq!(difference.restart.len(), 13, "{difference:?}");
+    assert_eq!(difference.restart.len(), 15, "{difference:?}");
     // What has taken effect is no difference any more, and nothing else has.
     let now = before.with_live(&after);
     assert_eq!(before.difference(&now).restart, Vec::<&str>::new());

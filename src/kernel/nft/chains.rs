@@ -277,13 +277,16 @@ fn call_back() -> Vec<Rule> {
     Family::ALL.map(rule).into()
 }
 
-/// `refuse`: the protocols of services are refused, others (ping, say) are let through.
+/// `refuse`: the protocols of services are refused, and so are pings, since a virtual address is no
+/// host that could be up. Others are let through: the rest of ICMP is what keeps networks going.
 fn refuse() -> Vec<Rule> {
     vec![
         // Not by ICMP, of which the kernel sends only so many a second.
         Rule::new().protocol(Protocol::Tcp).reset(),
         Rule::new().protocol(Protocol::Udp).unreachable(),
         Rule::new().protocol(Protocol::Sctp).unreachable(),
+        Rule::new().ping(Family::V4).unreachable(),
+        Rule::new().ping(Family::V6).unreachable(),
     ]
 }
 

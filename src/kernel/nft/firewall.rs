@@ -1,5 +1,5 @@
-//! Others' chains that IPVS cannot help: on the input hook, before it, and dropping what no rule of
-//! theirs accepts.
+//! Others' chains that IPVS cannot help: on the way in to it or on the way of pods' answers, and dropping
+//! what no rule of theirs accepts.
 //!
 //! Only what is an nftables table can be seen here: that of `iptables-nft`, too, but not the policy of
 //! `iptables-legacy`.
@@ -21,9 +21,33 @@ use crate::kernel::socket::Socket;
 /// Where IPVS is on the input hook (`ip_vs_core.c`).
 const IPVS: i32 = 98;
 
-/// A chain that drops by default what IPVS has not seen yet.
+/// What a chain takes of services' packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Those of clients, on the input hook before IPVS.
+    In,
+    /// The answers of pods to clients that are not this node, on the forward hook.
+    Back,
+}
+
+impl Way {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::In, Self::Back];
+
+    /// The name of the hook.
+    pub fn hook(self) -> &'static str {
+        match self {
+            Self::In => "input",
+            Self::Back => "forward",
+        }
+    }
+}
+
+/// A chain that drops by default what it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
+    /// What it takes.
+    pub way: Way,
     /// The family of its table, as the `nft` tool writes it.
     pub family: &'static str,
     /// Its table.
@@ -38,6 +62,7 @@ impl fmt::Display for Closed {
             family,
             table,
             chain,
+            ..
         } = self;
         write!(f, "chain {chain} of table {family} {table}")
     }
@@ -75,6 +100,7 @@ fn read(reply: &[u8]) -> Option<Closed> {
     const NFTA_HOOK_HOOKNUM: u16 = 1;
     const NFTA_HOOK_PRIORITY: u16 = 2;
     const NF_INET_LOCAL_IN: u32 = 1;
+    const NF_INET_FORWARD: u32 = 2;
     const NF_DROP: u32 = 0;
     let family = match *reply.first()? {
         // NFPROTO_INET, NFPROTO_IPV4 and NFPROTO_IPV6
@@ -85,17 +111,22 @@ fn read(reply: &[u8]) -> Option<Closed> {
     };
     let chain = reply.get(HEADER..)?;
     let hook = find(chain, NFTA_CHAIN_HOOK)?;
-    let is_before = number(find(hook, NFTA_HOOK_PRIORITY)?)?.cast_signed() < IPVS;
-    let is_input = number(find(hook, NFTA_HOOK_HOOKNUM)?)? == NF_INET_LOCAL_IN;
+    let priority = number(find(hook, NFTA_HOOK_PRIORITY)?)?.cast_signed();
+    let way = match number(find(hook, NFTA_HOOK_HOOKNUM)?)? {
+        NF_INET_LOCAL_IN if priority < IPVS => Way::In,
+        NF_INET_FORWARD => Way::Back,
+        _ => return None,
+    };
     let drops = number(find(chain, NFTA_CHAIN_POLICY)?)? == NF_DROP;
     let text = |kind| find(chain, kind).and_then(dump::text).map(str::to_owned);
     let closed = Closed {
+        way,
         family,
         table: text(NFTA_CHAIN_TABLE)?,
         chain: text(NFTA_CHAIN_NAME)?,
     };
     let ours = closed.family == "inet" && closed.table == TABLE;
-    (is_input && is_before && drops && !ours).then_some(closed)
+    (drops && !ours).then_some(closed)
 }
 
 fn number(value: &[u8]) -> Option<u32> {

@@ -7,8 +7,8 @@
 
 use ipnet::IpNet;
 
-use super::rule::{Field, Links, Rule};
-use crate::model::Family;
+use super::rule::{Field, Rule};
+use crate::model::{Family, LinkName};
 
 /// The set of connections whose first packet, which is still on its way, came from a pod.
 pub const INSIDE: &str = "inside";
@@ -24,6 +24,31 @@ pub enum Pods {
     Within(Vec<IpNet>),
     /// Whose packets come in by these links.
     At(Links),
+}
+
+/// Which links are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// The one of this name.
+    Named(LinkName),
+    /// All whose names start so.
+    StartingWith(LinkName),
+}
+
+impl Links {
+    /// What the kernel's name for a link is compared with: as many bytes as matter.
+    pub fn bytes(&self) -> Vec<u8> {
+        /// `IFNAMSIZ`
+        const LENGTH: usize = 16;
+        match self {
+            Self::Named(name) => {
+                let mut bytes = name.as_str().as_bytes().to_vec();
+                bytes.resize(LENGTH, 0);
+                bytes
+            }
+            Self::StartingWith(prefix) => prefix.as_str().as_bytes().to_vec(),
+        }
+    }
 }
 
 /// Clients of which some are known to be pods.

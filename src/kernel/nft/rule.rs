@@ -10,7 +10,8 @@ use netlink_packet_netfilter::nftables::{MetaKey, Operator};
 
 use super::expression::{self as expr, Address, ConntrackKey, Expression, Next};
 use super::key::octets;
-use crate::model::{Family, LinkName, Protocol};
+use super::pods::Links;
+use crate::model::{Family, Protocol};
 
 /// A part of the key of a set or map.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,8 @@ pub enum Field {
     ReplySourcePort,
     /// The transport protocol.
     Protocol,
+    /// The type of a message of ICMP or `ICMPv6`.
+    MessageType,
     /// The destination port.
     Port,
     /// The connection.
@@ -59,6 +62,7 @@ impl Field {
             Self::ReplySource(Family::V6) => expr::conntrack(ConntrackKey::ReplySourceV6, to),
             Self::ReplySourcePort => expr::conntrack(ConntrackKey::ReplySourcePort, to),
             Self::Protocol => expr::meta(MetaKey::L4Proto, to),
+            Self::MessageType => expr::payload(TRANSPORT_HEADER, 0, 1, to),
             // TCP, UDP and SCTP have it at the same place.
             Self::Port => expr::payload(TRANSPORT_HEADER, 2, 2, to),
             Self::Connection => expr::conntrack(ConntrackKey::Id, to),
@@ -91,31 +95,6 @@ const VALUE: u32 = HELD + 5;
 
 /// `IPS_CONFIRMED`, a bit of a connection's status
 const CONFIRMED: u32 = 1 << 3;
-
-/// Which links are meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Links {
-    /// The one of this name.
-    Named(LinkName),
-    /// All whose names start so.
-    StartingWith(LinkName),
-}
-
-impl Links {
-    /// What the kernel's name for a link is compared with: as many bytes as matter.
-    fn bytes(&self) -> Vec<u8> {
-        /// `IFNAMSIZ`
-        const LENGTH: usize = 16;
-        match self {
-            Self::Named(name) => {
-                let mut bytes = name.as_str().as_bytes().to_vec();
-                bytes.resize(LENGTH, 0);
-                bytes
-            }
-            Self::StartingWith(prefix) => prefix.as_str().as_bytes().to_vec(),
-        }
-    }
-}
 
 /// A rule in the making.
 #[derive(Debug, Default)]
@@ -163,6 +142,19 @@ impl Rule {
     pub fn protocol(self, protocol: Protocol) -> Self {
         self.then(Field::Protocol.load(SCRATCH))
             .compare(Operator::Equal, &[protocol.number()])
+    }
+
+    /// For packets that ask for an echo: pings.
+    pub fn ping(self, family: Family) -> Self {
+        // The numbers of ICMP and `ICMPv6`, and of their message.
+        let (protocol, message) = match family {
+            Family::V4 => (1, 8),
+            Family::V6 => (58, 128),
+        };
+        self.then(Field::Protocol.load(SCRATCH))
+            .compare(Operator::Equal, &[protocol])
+            .then(Field::MessageType.load(SCRATCH))
+            .compare(Operator::Equal, &[message])
     }
 
     /// For packets with some mark.

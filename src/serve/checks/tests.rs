@@ -23,7 +23,7 @@ fn web(number: u16) -> Service {
 }
 
 fn health() -> Arc<Health> {
-    let health = Arc::new(Health::default());
+    let health = Arc::new(Health::new(Duration::from_mins(1)));
     health.first_sync_done();
     health
 }
@@ -67,7 +67,7 @@ fn each_family_needs_endpoints_and_the_proxy_its_health() {
     let well = checks(health(), PORT, 1);
     assert_eq!(Family::ALL.map(|family| code(&well, family)), [200, 503]);
     // Before the first sync nothing is served, whatever there is.
-    let early = checks(Arc::default(), PORT, 1);
+    let early = checks(Arc::new(Health::new(Duration::from_mins(1))), PORT, 1);
     assert_eq!(code(&early, Family::V4), 503);
     assert!(body(early.answer(&id("web"), Family::V4, now)).contains("Healthy\": false"));
     // A node on its way out still serves, and its own port says that it goes.

@@ -99,7 +99,7 @@ pub enum Reason {
     FailedToStartProxierHealthcheck,
     /// Nobody answers at the address of `/metrics`.
     FailedToStartMetricServer,
-    /// A firewall of the node drops by default what has not come to IPVS yet.
+    /// A firewall of the node drops by default what services need.
     FirewallDropsByDefault,
     /// The agent of a node has started.
     Starting,

@@ -4,6 +4,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use super::{Metrics, add};
@@ -18,7 +19,7 @@ pub struct Own {
     services: Gauge,
     endpoints: Gauge,
     failing: Gauge,
-    closed_chains: Gauge,
+    closed_chains: Family<ByHook, Gauge>,
     restart_needed: Gauge,
     events_written: Counter,
     events_lost: Counter,
@@ -34,9 +35,21 @@ struct ByRoom {
     room: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByHook {
+    hook: &'static str,
+}
+
 impl Own {
     /// Registers them; the registry's prefix is the project's name.
     pub fn new(registry: &mut Registry) -> Self {
+        // Not under the name `kubernetes_build_info`: alerts compare the versions that they find
+        // there, and this one is not Kubernetes'.
+        let build = [
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("architecture", std::env::consts::ARCH),
+        ];
+        registry.register("build", "Which Spillway this is", Info::new(build.to_vec()));
         Self {
             problems: add(
                 registry,
@@ -63,8 +76,8 @@ impl Own {
             ),
             closed_chains: add(
                 registry,
-                "closed_input_chains",
-                "Chains of firewalls that drop by default, before IPVS, what they do not accept; seen at the start",
+                "closed_chains",
+                "Chains of firewalls that drop by default, before IPVS or of what is forwarded, what they do not accept; seen at the start",
             ),
             restart_needed: add(
                 registry,
@@ -97,10 +110,11 @@ impl Metrics {
         counter.inc();
     }
 
-    /// So many chains of firewalls drop by default what has not come to IPVS yet.
-    pub fn closed_chains(&self, chains: usize) {
+    /// So many chains of firewalls on this hook drop by default what services need.
+    pub fn closed_chains(&self, hook: &'static str, chains: usize) {
         let chains = i64::try_from(chains).unwrap_or(i64::MAX);
-        self.own.closed_chains.set(chains);
+        let gauge = self.own.closed_chains.get_or_create(&ByHook { hook });
+        gauge.set(chains);
     }
 
     /// Whether a part of the configuration file waits for a restart.

@@ -19,6 +19,8 @@ pub struct Frontend {
     pub at: SocketAddr,
     pub node_port: SocketAddr,
     pub pods: Vec<SocketAddr>,
+    /// Where a Service was that has been deleted since, whose address no link has any more.
+    pub gone: SocketAddr,
     /// `clusterCIDR`.
     pub cidr: String,
 }
@@ -158,7 +160,7 @@ impl Frontend {
 
     fn virtual_servers(&self) -> Result<()> {
         let mut commands = Vec::new();
-        for at in [self.at, self.node_port] {
+        for at in [self.at, self.node_port, self.gone] {
             let key = by_address(at);
             commands.push(ipvs::Command::NewService(ipvs::Service::new(key, Name::RR)));
             for pod in &self.pods {

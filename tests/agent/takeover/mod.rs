@@ -3,7 +3,7 @@
 mod kube_proxy;
 
 use anyhow::{Context, Result, ensure};
-use lab::traffic::{Held, Protocol};
+use lab::traffic::{Failure, Held, Protocol};
 use lab::world::objects::{Port, Service};
 use lab::world::{Agent, ECHO_PORT, Node, Place, Pod, Topology, World};
 
@@ -11,6 +11,8 @@ use crate::bed::{tool, until, until_served_by};
 use kube_proxy::{Frontend, left, rules};
 
 const NODE_PORT: u16 = 30_080;
+/// A port that kube-proxy has never heard of.
+const MORE: u16 = 81;
 const HELD: usize = 10;
 /// What no cleanup may touch.
 const OTHERS: [&str; 6] = [
@@ -28,6 +30,8 @@ struct Bed {
     far: Pod,
     client: Pod,
     web: Service,
+    /// One that is deleted before kube-proxy is.
+    gone: Service,
     world: World,
 }
 
@@ -41,11 +45,13 @@ impl Bed {
         let port = Port::tcp("tcp", 80).to(ECHO_PORT).node_port(NODE_PORT);
         let web = cluster.service("web", [port]).dual_stack();
         cluster.publish(&web, [&near, &far])?;
+        let gone = cluster.service("gone", [Port::tcp("tcp", 80)]);
         Ok(Self {
             near,
             far,
             client,
             web,
+            gone,
             world,
         })
     }
@@ -68,12 +74,14 @@ impl Bed {
             at: self.web.v4(80),
             node_port: node.v4(NODE_PORT),
             pods: vec![self.near.v4(), self.far.v4()],
+            gone: self.gone.v4(80),
             cidr: pods.v4.to_string(),
         };
         let v6 = Frontend {
             at: self.web.v6(80),
             node_port: node.v6(NODE_PORT),
             pods: vec![self.near.v6(), self.far.v6()],
+            gone: self.gone.v6(80),
             cidr: pods.v6.to_string(),
         };
         for frontend in [v4, v6] {
@@ -97,15 +105,28 @@ impl Bed {
     }
 
     fn is_served(&self) -> Result<()> {
+        self.is_served_by(&[&self.near, &self.far])
+    }
+
+    fn is_served_by(&self, pods: &[&Pod]) -> Result<()> {
         let node = self.node()?;
-        let pods = [&self.near, &self.far];
         for to in [self.web.v4(80), self.web.v6(80)] {
-            until_served_by(&self.client, to, Protocol::Tcp, &pods)?;
+            until_served_by(&self.client, to, Protocol::Tcp, pods)?;
         }
         for to in [node.v4(NODE_PORT), node.v6(NODE_PORT)] {
-            until_served_by(self.world.outside(), to, Protocol::Tcp, &pods)?;
+            until_served_by(self.world.outside(), to, Protocol::Tcp, pods)?;
         }
         Ok(())
+    }
+
+    /// Gives the Service one port more and takes the near pod out.
+    fn change(&self) -> Result<()> {
+        let ports = [
+            Port::tcp("tcp", 80).to(ECHO_PORT).node_port(NODE_PORT),
+            Port::tcp("more", MORE).to(ECHO_PORT),
+        ];
+        let web = self.web.clone().with_ports(ports);
+        self.world.cluster("east")?.publish(&web, [&self.far])
     }
 
     /// Runs a cleanup until its rules are gone, looks whether all connections are still there, lets
@@ -143,6 +164,8 @@ fn all_answer(held: &mut [Held]) -> Result<()> {
     Ok(())
 }
 
+/// Nor does a change of the Service cut any, while the rules of kube-proxy, which does not hear of it,
+/// are still there.
 pub fn from_kube_proxy_no_connection_is_cut_and_nothing_of_it_is_left() -> Result<()> {
     let bed = Bed::start()?;
     let node = bed.node()?.netns();
@@ -153,7 +176,16 @@ pub fn from_kube_proxy_no_connection_is_cut_and_nothing_of_it_is_left() -> Resul
 
     let _agent = bed.agent()?;
     all_answer(&mut held).context("after the agent's start")?;
-    bed.is_served()?;
+    bed.change()?;
+    // By Spillway, since what kube-proxy left leads to the near pod, too.
+    bed.is_served_by(&[&bed.far])?;
+    all_answer(&mut held).context("without the near pod")?;
+    // They close what they have not heard of on virtual addresses.
+    let more = [bed.web.v4(MORE), bed.web.v6(MORE)];
+    for to in more {
+        let answer = bed.client.connect_tcp(to).err();
+        ensure!(answer == Some(Failure::Refused), "{to}: {answer:?}");
+    }
     ensure!(
         node.enter(left)?? == there,
         "only the command removes anything"
@@ -163,7 +195,10 @@ pub fn from_kube_proxy_no_connection_is_cut_and_nothing_of_it_is_left() -> Resul
     bed.clean_up(&cleanup, held, || Ok(node.enter(rules)?? == OTHERS))?;
     let left = node.enter(left)??;
     ensure!(left == OTHERS, "{left:?}");
-    bed.is_served()
+    for to in more {
+        until_served_by(&bed.client, to, Protocol::Tcp, &[&bed.far])?;
+    }
+    bed.is_served_by(&[&bed.far])
 }
 
 pub fn back_to_kube_proxy_no_connection_is_cut_either() -> Result<()> {

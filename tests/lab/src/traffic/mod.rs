@@ -10,6 +10,7 @@ pub mod client;
 pub mod echo;
 mod held;
 pub mod load;
+pub mod ping;
 pub mod socket;
 pub mod spread;
 

@@ -1,7 +1,7 @@
 //! Where traffic comes from: a node, a pod, a cluster's gateway or the outside client.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -10,7 +10,7 @@ use super::http;
 use super::netns::Netns;
 use crate::traffic::client::{self, PATIENCE};
 use crate::traffic::load::{Recording, Schedule, drive};
-use crate::traffic::{Answer, Connection, Failure, Held, Protocol, Spread, spread};
+use crate::traffic::{Answer, Connection, Failure, Held, Protocol, Spread, ping, spread};
 
 /// A host of the lab, as the origin of traffic. Every call returns within its patience
 /// ([`PATIENCE`] if none is given), counted for each client apart.
@@ -54,6 +54,11 @@ pub trait Place {
     fn ask_udp_at_length(&self, to: SocketAddr, bytes: usize) -> Result<Answer, Failure> {
         let ask = client::ask_udp_at_length(to, bytes, PATIENCE);
         self.netns().enter(|| client::runtime()?.block_on(ask))?
+    }
+
+    /// Asks an address for an echo by ICMP.
+    fn ping(&self, to: IpAddr) -> Result<(), Failure> {
+        self.netns().enter(|| ping::ping(to, PATIENCE))?
     }
 
     /// Gets a path from an HTTP server: the status code and the body.

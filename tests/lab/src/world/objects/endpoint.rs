@@ -69,6 +69,15 @@ impl Endpoint {
         }
     }
 
+    /// Whatever the pod's state is, its Service has `publishNotReadyAddresses`.
+    #[must_use]
+    pub fn published(self) -> Self {
+        Self {
+            ready: true,
+            ..self
+        }
+    }
+
     /// The endpoint is meant for clients of a zone (`hints.forZones`).
     #[must_use]
     pub fn hint(self, zone: &str) -> Self {
