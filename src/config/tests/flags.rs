@@ -139,8 +139,7 @@ fn a_wrong_value_of_a_flag_is_blamed_on_the_flag() {
 
 #[test]
 fn flags_for_what_spillway_has_not_are_taken_and_named_in_one_warning() {
-    let overrides =
-        given("--profiling --kube-api-qps=5 --vmodule=a=4,b=5 --logging-format json");
+    let overrides = given("--profiling --kube-api-qps=5 --vmodule=a=4,b=5 --logging-format json");
     let (_, warnings) = parse("", Path::new("config.conf"), &overrides).unwrap();
     let [warning] = warnings.as_slice() else {
         panic!("{warnings:?}")
