@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use apiserver::{Action, Fault, Verb};
+use apiserver::{Action, Fault, Match};
 use lab::world::{Cluster, Place, Topology, World};
 use spillway::kernel::ipvs::Client;
 
@@ -40,12 +40,25 @@ pub fn its_node_shows_that_there_is_a_proxy() -> Result<()> {
 pub fn load_balancers_are_told_to_wait_for_the_first_sync() -> Result<()> {
     let world = World::start(&Topology::one_cluster(1))?;
     let api = world.cluster("east")?.api();
-    let refusal = Action::refuse(503);
-    api.misbehave(Fault::on(Verb::List, "endpointslices", refusal));
+    // However it asks for them.
+    let matching = Match {
+        resource: Some("endpointslices".to_owned()),
+        ..Match::default()
+    };
+    api.misbehave(Fault {
+        matching,
+        action: Action::refuse(503),
+        times: None,
+    });
     let agent = world.agent("east-1")?;
-    lab::until("the agent knows its Node", START, || {
+    lab::until("the agent knows its Node, and no slices", START, || {
+        let refused = api
+            .requests()
+            .iter()
+            .any(|request| request.status == Some(503));
         let answer = agent.healthz("/healthz");
-        Ok(answer.is_ok_and(|(_, body)| body.contains("\"nodeEligible\":true")))
+        let knows = answer.is_ok_and(|(_, body)| body.contains("\"nodeEligible\":true"));
+        Ok(refused && knows)
     })?;
     for (path, wanted) in [("/healthz", 503), ("/livez", 200)] {
         let (code, body) = agent.healthz(path)?;
