@@ -1,6 +1,6 @@
 //! What goes wrong for one Service stops no other.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lab::traffic::Protocol;
 use lab::world::Place as _;
 use lab::world::objects::Port;
@@ -32,13 +32,23 @@ pub fn a_refused_virtual_address_stops_no_other_service() -> Result<()> {
     web_is_served(&bed)
 }
 
+/// While the agent runs, and from its start on: then no address of the other family is even tried.
 pub fn on_a_node_without_ipv6_services_are_served_over_ipv4() -> Result<()> {
-    let bed = Bed::start()?;
+    let mut bed = Bed::start()?;
     let switch = "/proc/sys/net/ipv6/conf/all/disable_ipv6";
     bed.node()?
         .netns()
         .enter(|| std::fs::write(switch, "1"))??;
-    web_is_served(&bed)
+    web_is_served(&bed)?;
+    bed.agent.take().context("an agent")?.terminate()?;
+    bed.agent = Some(bed.world.agent("east-1")?);
+    bed.agent()?.wait_ready()?;
+    bed.agent()?.wait_log("this node has no IPv6")?;
+    web_is_served(&bed)?;
+    let metrics = bed.agent()?.metrics()?;
+    let failing = metrics.get("spillway_failing_objects");
+    ensure!(failing == Some(&0.0), "objects that fail: {failing:?}");
+    Ok(())
 }
 
 pub fn a_refused_endpoint_stops_no_other() -> Result<()> {
@@ -65,7 +75,7 @@ pub fn a_link_that_somebody_deletes_comes_back_with_the_next_service() -> Result
         .enter(|| Link::open()?.addresses())??
         .len();
     // Of `web`, one of each family, and of `other`.
-    anyhow::ensure!(addresses >= 3, "{addresses} addresses are back");
+    ensure!(addresses >= 3, "{addresses} addresses are back");
     Ok(())
 }
 
