@@ -1,7 +1,7 @@
 //! The capacity loop in its place between plan and sync: plans get their thresholds from it before
 //! they are programmed, and at every tick it is fed the kernel's counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use tracing::warn;
@@ -9,7 +9,7 @@ use tracing::warn;
 use crate::capacity::{Controller, Count, Key, Pace};
 use crate::kernel::ipvs::DestinationEntry;
 use crate::model::{ServiceId, SetId};
-use crate::plan::{PortPlan, ServicePlan};
+use crate::plan::{PortPlan, ServicePlan, VirtualServer};
 use crate::sync::{Platform, Syncer, Trouble};
 
 /// The capacity loop, and when it is due.
@@ -71,8 +71,9 @@ impl Pacer {
                     family: server.family,
                 };
                 let adopted = if server.has_capacity() {
-                    wanted.push(key.clone());
-                    counted(id, syncer.counts_before(id, frontends, server.family))
+                    let counts = counted(id, syncer.counts_before(id, frontends, server.family));
+                    wanted.push((key.clone(), is_all_of(&counts, server)));
+                    counts
                 } else {
                     Vec::new()
                 };
@@ -82,16 +83,18 @@ impl Pacer {
         let gone: Vec<Key> = self
             .controller
             .keys_of(service)
-            .filter(|key| !wanted.contains(key))
+            .filter(|key| wanted.iter().all(|(one, _)| one != *key))
             .cloned()
             .collect();
         for key in gone {
             self.controller.forget(&key);
             self.due.remove(&key);
         }
-        // A first look at once, since what comes before it counts as there all along.
-        for key in wanted {
-            self.due.entry(key).or_insert(now);
+        for (key, is_counted) in wanted {
+            // A first look at once, since what comes before it counts as there all along; and one
+            // where the kernel is now given an endpoint that it may have old connections of.
+            let due = self.due.entry(key).or_insert(now);
+            *due = if is_counted { *due } else { now };
         }
     }
 
@@ -133,6 +136,13 @@ impl Pacer {
         let affordable = self.cost.saturating_mul(servers).saturating_mul(SHARE);
         affordable.clamp(self.pace.fast_tick.min(self.pace.tick), self.pace.tick)
     }
+}
+
+/// Whether these are the counts of all endpoints of a virtual server.
+fn is_all_of(counts: &[Count], server: &VirtualServer) -> bool {
+    let counted: HashSet<_> = counts.iter().map(Count::address).collect();
+    let mut reals = server.reals.iter();
+    reals.all(|real| counted.contains(&(real.ip, real.port)))
 }
 
 fn counted(id: &SetId, entries: Result<Vec<DestinationEntry>, Trouble>) -> Vec<Count> {
