@@ -3,6 +3,7 @@
 //!
 //! The pass marks T1 to T9 are those that the project set itself.
 
+mod again;
 mod back;
 mod bed;
 mod change;
@@ -40,8 +41,10 @@ fn main() -> ExitCode {
             full::who_sheds_load_refuses_what_nobody_has_room_for,
             full::a_client_with_affinity_leaves_a_full_pod_if_it_yields,
             endpoints::a_level_that_dies_is_left_at_once_and_nobody_is_refused,
-            endpoints::the_first_pod_of_a_new_level_is_not_flooded,
-            endpoints::a_pod_that_comes_back_is_not_taken_for_full,
+            endpoints::new_flows_leave_a_level_that_dies_at_once_and_all_are_answered,
+            endpoints::no_pod_of_a_new_level_is_flooded,
+            again::a_pod_that_comes_back_is_not_taken_for_full,
+            again::a_pod_that_was_deleted_comes_back_with_all_its_room,
             change::a_capacity_changed_live_takes_effect,
             change::a_bad_annotation_leaves_the_last_good_one,
             change::what_another_node_says_of_its_pods_counts_if_it_is_known_to_all,
