@@ -14,6 +14,7 @@ mod full;
 #[allow(dead_code, reason = "the fleet simulator uses the rest")]
 mod ipvs;
 mod kernel;
+mod ladder;
 mod model;
 mod order;
 mod own;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
             order::a_client_with_affinity_stays_with_one_near_pod,
             order::balance_is_even_at_any_distance,
             order::full_pods_are_passed_over_in_every_mode,
+            ladder::four_five_and_six_levels_fill_one_after_the_other,
             full::who_sheds_load_refuses_what_nobody_has_room_for,
             full::a_client_with_affinity_leaves_a_full_pod_if_it_yields,
             endpoints::a_level_that_dies_is_left_at_once_and_nobody_is_refused,
