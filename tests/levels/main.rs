@@ -56,6 +56,7 @@ fn main() -> ExitCode {
             back::old_connections_come_back_when_near_pods_have_room,
             remote::another_cluster_takes_what_this_one_has_no_room_for,
             remote::clusters_are_used_in_the_order_that_is_said,
+            remote::a_cluster_that_is_evacuated_is_left_and_comes_back,
             remote::hosts_of_another_cluster_see_this_node,
             remote::an_import_is_served_at_its_clusterset_ip,
             remote::never_means_never_and_always_means_like_any_other,
