@@ -10,7 +10,7 @@ use crate::capacity::Pace;
 use crate::kernel::mark::MarkRange;
 use crate::kernel::nft::Pods;
 use crate::model::example::*;
-use crate::model::{Capacity, Said, Scheduler, ServiceCidr, Tuning, Weights};
+use crate::model::{Capacity, Endpoint, Said, Scheduler, ServiceCidr, Tuning, Weights};
 use crate::sync::tests::kernel::Kernel;
 use crate::watch::Change;
 
@@ -147,6 +147,26 @@ fn services_that_all_have_one_address_refused_are_synced_and_failing() {
 #[test]
 fn a_cluster_without_services_is_synced() {
     assert!(Bed::new(Kernel::default(), 0).turn().synced);
+}
+
+/// A kernel may have connections of an endpoint that it is given, of an earlier life.
+#[test]
+fn an_endpoint_that_the_kernel_did_not_have_is_looked_at_at_once() {
+    let mut bed = Bed::new(Kernel::default(), 0);
+    let mut web = service("web", &["10.96.0.1"]);
+    web.tuning.capacity = Said::Valid(Capacity::Connections(NonZeroU32::new(10).unwrap()));
+    bed.feed.send(Event::Service(Change::Apply(web)));
+    let pods = ["10.1.0.1", "10.1.0.2"].map(|pod| endpoint(pod, "east-2", "b"));
+    let slice = |pods: &[Endpoint]| Event::Slice(Change::Apply(slice("web", "web", pods.into())));
+    bed.feed.send(slice(&pods[..1]));
+    bed.turn();
+    bed.kernel.state().connections.insert(pods[1].ip, 7);
+    bed.feed.send(slice(&pods));
+    bed.turn();
+    let controller = bed.core.pacer.controller();
+    let key = controller.keys().next().expect("a virtual server");
+    let standing = controller.standing(key).expect("with a capacity");
+    assert_eq!(standing.ranks[0].load, 7);
 }
 
 /// The ground of an agent with this configuration.

@@ -1,14 +1,14 @@
 //! The capacity loop in its place between plan and sync: plans get their thresholds from it before
 //! they are programmed, and at every tick it is fed the kernel's counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
 use crate::capacity::{Controller, Count, Key, Pace};
 use crate::model::{ServiceId, SetId};
-use crate::plan::ServicePlan;
+use crate::plan::{ServicePlan, VirtualServer};
 use crate::sync::{Counted, Platform, Syncer, Trouble};
 
 /// The capacity loop, and when it is due.
@@ -71,8 +71,9 @@ impl Pacer {
                     family: server.family,
                 };
                 let adopted = if server.has_capacity() {
-                    wanted.push(key.clone());
-                    counted(id, syncer.counts_before(id, &signs, server.family))
+                    let counts = counted(id, syncer.counts_before(id, &signs, server.family));
+                    wanted.push((key.clone(), is_all_of(&counts, server)));
+                    counts
                 } else {
                     Vec::new()
                 };
@@ -80,15 +81,20 @@ impl Pacer {
             }
         }
         let known = Key::of_service(&self.due, service);
-        let gone: Vec<Key> = known.filter(|key| !wanted.contains(key)).cloned().collect();
+        let gone: Vec<Key> = known
+            .filter(|key| wanted.iter().all(|(one, _)| one != *key))
+            .cloned()
+            .collect();
         for key in gone {
             self.controller.forget(&key);
             self.due.remove(&key);
             self.emptied = self.due.is_empty();
         }
-        // A first look at once, since what comes before it counts as there all along.
-        for key in wanted {
-            self.due.entry(key).or_insert(now);
+        for (key, is_counted) in wanted {
+            // A first look at once, since what comes before it counts as there all along; and one
+            // where the kernel is now given an endpoint that it may have old connections of.
+            let due = self.due.entry(key).or_insert(now);
+            *due = if is_counted { *due } else { now };
         }
     }
 
@@ -130,6 +136,13 @@ impl Pacer {
         let affordable = self.cost.saturating_mul(servers).saturating_mul(SHARE);
         affordable.clamp(self.pace.fast_tick.min(self.pace.tick), self.pace.tick)
     }
+}
+
+/// Whether these are the counts of all endpoints of a virtual server.
+fn is_all_of(counts: &[Count], server: &VirtualServer) -> bool {
+    let counted: HashSet<_> = counts.iter().map(Count::address).collect();
+    let mut reals = server.reals.iter();
+    reals.all(|real| counted.contains(&(real.ip, real.port)))
 }
 
 fn counted(id: &SetId, counts: Result<Vec<Counted>, Trouble>) -> Vec<Count> {

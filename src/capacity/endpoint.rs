@@ -106,16 +106,16 @@ impl Endpoint {
         changed
     }
 
-    /// Gives it a threshold that is right for the last counts, with its budget lifted by a factor;
-    /// `remembered` are the connections that the kernel may have kept from an earlier life, where
-    /// there are no counts.
-    pub fn close(&mut self, remembered: u32, factor: f64, at: Moment<'_>) {
+    /// Gives it a threshold that is right for the last counts, with its budget lifted by a factor.
+    /// Where there are none, it is taken for empty: a kernel that has kept connections of an earlier
+    /// life (before 5.9, or without `expire_nodest_conn`) is the exception, and the first look tells.
+    pub fn close(&mut self, factor: f64, at: Moment<'_>) {
         let Some(situation) = self.situation(factor, at) else {
             return;
         };
         let limits = match self.recent.count() {
             Some(_) => situation.limits(),
-            None => situation.unseen(remembered),
+            None => situation.unseen(),
         };
         self.gate = Gate::Threshold(Threshold::new(limits));
     }

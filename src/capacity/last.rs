@@ -102,7 +102,7 @@ impl Server {
             let opens = !self.scheduler.passes_over() || time >= longest * bound;
             match (opens, is_open) {
                 (true, false) => endpoint.gate = Gate::Last { lowered: false },
-                (false, true) => endpoint.close(0, factor, at),
+                (false, true) => endpoint.close(factor, at),
                 (true, true) | (false, false) => {}
             }
         }

@@ -16,9 +16,6 @@ use super::{Address, Adjustment, Budgets, Count, Demand, Pace, nudge};
 use crate::model::{Capacity, Protocol, Scheduler};
 use crate::plan::{Style, VirtualServer};
 
-/// The kernel forgets an established connection after so long without a packet, and with the last
-/// connection a real server that was deleted (`IP_VS_TCP_S_ESTABLISHED`).
-const TRASH: Duration = Duration::from_mins(15);
 /// How slowly the demand falls that others hear of.
 const DEMAND: Duration = Duration::from_secs(5);
 
@@ -36,8 +33,6 @@ pub struct Server {
     pub(super) demand: Demand,
     pub(super) spilled: u64,
     pub(super) saturated: Duration,
-    /// What real servers counted that are gone, and when they went.
-    departed: BTreeMap<Address, (u32, Instant)>,
     /// When the reports of the others came that the budgets are made of.
     budgets: Option<Instant>,
     /// When the budgets were made.
@@ -68,7 +63,6 @@ impl Server {
             demand: Demand::default(),
             spilled: 0,
             saturated: Duration::ZERO,
-            departed: BTreeMap::new(),
             budgets: None,
             shared: None,
             begun: None,
@@ -133,7 +127,6 @@ impl Server {
             if !self.nudges() {
                 endpoint.nudge(0);
             }
-            let remembered = self.departed.remove(&address).map_or(0, |(total, _)| total);
             match (endpoint.budget(at), endpoint.gate) {
                 (None, _) => endpoint.gate = Gate::Open,
                 (Some(_), Gate::Last { .. }) if open(*place) => {}
@@ -142,14 +135,13 @@ impl Server {
                 }
                 // The next tick moves it.
                 (Some(_), Gate::Threshold(_)) if !fresh => {}
-                (Some(_), _) => endpoint.close(remembered, 1.0, at),
+                (Some(_), _) => endpoint.close(1.0, at),
             }
             self.endpoints.push(endpoint);
         }
         self.weigh(at);
         self.lower(at);
         self.reserve(at);
-        self.remember(before.into_values(), at.now);
         // Budgets may be made of it before the first tick.
         let load = self.load();
         self.demand.connections = self.demand.connections.max(load);
@@ -158,17 +150,6 @@ impl Server {
             real.weight = endpoint.weight();
             real.limits = endpoint.gate.limits();
         }
-    }
-
-    /// Keeps the counts of those that are gone: the kernel keeps them, too, and gives them back to
-    /// a real server that returns.
-    fn remember(&mut self, gone: impl Iterator<Item = Endpoint>, now: Instant) {
-        for endpoint in gone {
-            let total = endpoint.recent.count().map_or(0, Count::total);
-            self.departed.insert(endpoint.address, (total, now));
-        }
-        self.departed
-            .retain(|_, (total, at)| *total > 0 && now.saturating_duration_since(*at) < TRASH);
     }
 
     /// Whether ties go to the head of the list, and the weights leave room to do something about

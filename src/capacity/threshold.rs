@@ -140,9 +140,8 @@ impl Situation {
         }
     }
 
-    /// The thresholds of a real server that has just been added: its budget on top of what the
-    /// kernel may still count from an earlier life.
-    pub fn unseen(&self, remembered: u32) -> Limits {
+    /// The thresholds of a real server that has just been added and is taken for empty.
+    pub fn unseen(&self) -> Limits {
         let arrivals = match self.unit {
             Unit::Connections => float(u64::from(self.budget)),
             Unit::Flows => 0.0,
@@ -151,7 +150,7 @@ impl Situation {
             unit: Unit::Connections,
             ceiling: self.budget + self.head_room(),
             active: 0,
-            inactive: remembered,
+            inactive: 0,
             peak: 0,
             arrivals,
             endings: 0.0,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::traffic::{Held, Protocol};
 use lab::world::objects::{Families, Port, Service};
-use lab::world::{Agent, Cluster, ECHO_PORT, Node, Place, Pod, Topology, World};
+use lab::world::{Agent, Cluster, ECHO_PORT, Node, Place, Pod, Setup, Topology, World};
 use spillway::kernel::ipvs::{Client, DestinationEntry, ServiceEntry};
 
 pub const ROUTING: &str = "spillway.io/routing";
@@ -108,8 +108,13 @@ impl Bed {
 
     /// Starts the agent of the client's node and waits until it has programmed what there is.
     pub fn start_agent(&mut self) -> Result<()> {
-        let agent = self.agent.insert(self.world.agent("east-1")?);
-        agent.wait_ready()
+        self.start_agent_with(&Setup::default())
+    }
+
+    /// The same with a setup of its own.
+    pub fn start_agent_with(&mut self, setup: &Setup) -> Result<()> {
+        let agent = self.world.agent_with("east-1", setup)?;
+        self.agent.insert(agent).wait_ready()
     }
 
     /// Starts the agent and waits until no endpoint is new any more: to an agent that finds

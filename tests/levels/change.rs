@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use lab::world::Pod;
+use serde_json::json;
 
 use crate::bed::{BUDGET, Bed, CAPACITY, Pods, ROUTING, TCP, at_most, each_has, until};
 
@@ -36,34 +37,83 @@ pub fn a_capacity_changed_live_takes_effect() -> Result<()> {
     })
 }
 
+/// On a Service, an `EndpointSlice` and a Node: what was said last stays true, and a Warning on the
+/// object, a line in the log and a metric tell.
 pub fn a_bad_annotation_leaves_the_last_good_one() -> Result<()> {
     let mut bed = Bed::new(TWO_AND_TWO)?;
-    let web = bed.spilling("web", TCP, 10)?;
-    bed.east()?.publish(&web, bed.own())?;
+    let all = |capacity| format!("*={capacity}");
+    let by_service = bed.spilling("by-service", TCP, 10)?;
+    let by_slice = bed.plain("by-slice", TCP)?.annotation(ROUTING, "spill");
+    let by_slice = by_slice.slice_annotation(CAPACITY, &all("10"));
+    let by_node = bed.plain("by-node", TCP)?.annotation(CAPACITY, "10");
+    let services = [&by_service, &by_slice, &by_node];
+    let east = bed.east()?;
+    for service in services {
+        east.publish(service, bed.own())?;
+    }
+    east.annotate_node("east-1", ROUTING, Some("spill"))?;
     bed.start_agent_and_warm_up(10)?;
-    bed.east()?.annotate(&web, CAPACITY, Some("plenty"))?;
-    bed.agent()?.wait_log("plenty")?;
-    until("an Event warns of it", || {
+
+    let east = bed.east()?;
+    east.annotate(&by_service, CAPACITY, Some("plenty"))?;
+    annotate_slice(&bed, "by-slice-ipv4", &all("heaps"))?;
+    east.annotate_node("east-1", ROUTING, Some("anyhow"))?;
+    for (kind, name, annotation, wrong) in [
+        ("Service", "by-service", CAPACITY, "plenty"),
+        ("EndpointSlice", "by-slice-ipv4", CAPACITY, "heaps"),
+        ("Node", "east-1", ROUTING, "anyhow"),
+    ] {
+        is_told(&bed, kind, name, annotation, wrong)?;
+    }
+    for service in services {
+        let mut held = bed.hold(TCP, service, 2 * 10)?;
+        each_has(&held, &bed.node, 10..=10)?;
+        held.add(bed.hold(TCP, service, 10)?);
+        each_has(&held, &bed.node, 10..=at_most(10))?;
+    }
+
+    // And the next good one counts.
+    east.annotate(&by_service, CAPACITY, Some("100"))?;
+    annotate_slice(&bed, "by-slice-ipv4", &all("100"))?;
+    for service in [&by_service, &by_slice] {
+        until("the next good value is true", || {
+            let more = bed.hold(TCP, service, 2 * 10 + 10)?;
+            Ok(more.spread.of_all(&bed.node) == 2 * 10 + 10)
+        })?;
+    }
+    east.annotate_node("east-1", ROUTING, Some("balance"))?;
+    until("the next good value is true", || {
+        let more = bed.hold(TCP, &by_node, 8)?;
+        Ok(more.spread.of_all(&bed.cluster) == 4)
+    })
+}
+
+/// What `kubectl annotate` does to a slice of the namespace `default`.
+fn annotate_slice(bed: &Bed, name: &str, capacity: &str) -> Result<()> {
+    let patch = json!({"metadata": {"annotations": {CAPACITY: capacity}}});
+    let api = bed.east()?.api();
+    api.patch("EndpointSlice", "default", name, patch)?;
+    Ok(())
+}
+
+/// That people hear of a bad value.
+fn is_told(bed: &Bed, kind: &str, name: &str, annotation: &str, wrong: &str) -> Result<()> {
+    bed.agent()?.wait_log(wrong)?;
+    until(&format!("an Event warns of the {kind} {name}"), || {
         let events = bed.east()?.api().list("events.events.k8s.io");
         Ok(events.iter().any(|event| {
+            let note = event["note"].as_str().unwrap_or_default();
             event["type"] == "Warning"
-                && event["regarding"]["name"] == "web"
-                && event.to_string().contains("capacity")
+                && event["reason"] == "BadAnnotation"
+                && event["regarding"]["kind"] == kind
+                && event["regarding"]["name"] == name
+                && note.contains(annotation)
         }))
     })?;
     until("a metric counts it", || {
         let metrics = bed.agent()?.metrics()?;
-        Ok(metrics
-            .iter()
-            .any(|(name, value)| name.starts_with("spillway_object_problems") && *value >= 1.0))
-    })?;
-    let held = bed.hold(TCP, &web, 2 * 10 + 10)?;
-    each_has(&held, &bed.node, 10..=at_most(10))?;
-    // And the next good one counts.
-    bed.east()?.annotate(&web, CAPACITY, Some("100"))?;
-    until("the next good value is true", || {
-        let more = bed.hold(TCP, &web, 20)?;
-        Ok(more.spread.of_all(&bed.node) == 20)
+        let metric = format!("spillway_object_problems_total{{kind=\"{kind}\"}}");
+        Ok(metrics.get(&metric).is_some_and(|value| *value >= 1.0))
     })
 }
 

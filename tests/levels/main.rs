@@ -3,6 +3,7 @@
 //!
 //! The pass marks T1 to T9 are those that the project set itself.
 
+mod again;
 mod back;
 mod bed;
 mod change;
@@ -13,6 +14,7 @@ mod full;
 #[allow(dead_code, reason = "the fleet simulator uses the rest")]
 mod ipvs;
 mod kernel;
+mod ladder;
 mod model;
 mod order;
 mod own;
@@ -37,12 +39,15 @@ fn main() -> ExitCode {
             order::a_client_with_affinity_stays_with_one_near_pod,
             order::balance_is_even_at_any_distance,
             order::full_pods_are_passed_over_in_every_mode,
+            ladder::four_five_and_six_levels_fill_one_after_the_other,
             full::who_sheds_load_refuses_what_nobody_has_room_for,
             full::a_client_with_affinity_leaves_a_full_pod_if_it_yields,
             full::others_are_sent_past_a_pod_that_clients_with_affinity_fill,
             endpoints::a_level_that_dies_is_left_at_once_and_nobody_is_refused,
-            endpoints::the_first_pod_of_a_new_level_is_not_flooded,
-            endpoints::a_pod_that_comes_back_is_not_taken_for_full,
+            endpoints::new_flows_leave_a_level_that_dies_at_once_and_all_are_answered,
+            endpoints::no_pod_of_a_new_level_is_flooded,
+            again::a_pod_that_comes_back_is_not_taken_for_full,
+            again::a_pod_that_was_deleted_comes_back_with_all_its_room,
             change::a_capacity_changed_live_takes_effect,
             change::a_bad_annotation_leaves_the_last_good_one,
             change::what_another_node_says_of_its_pods_counts_if_it_is_known_to_all,
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
             back::old_connections_come_back_when_near_pods_have_room,
             remote::another_cluster_takes_what_this_one_has_no_room_for,
             remote::clusters_are_used_in_the_order_that_is_said,
+            remote::a_cluster_that_is_evacuated_is_left_and_comes_back,
             remote::hosts_of_another_cluster_see_this_node,
             remote::an_import_is_served_at_its_clusterset_ip,
             remote::never_means_never_and_always_means_like_any_other,

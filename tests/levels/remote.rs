@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
 use lab::traffic::Protocol;
-use lab::world::Place;
 use lab::world::objects::{Port, Service};
+use lab::world::{Place, Pod};
 
 use crate::bed::{BUDGET, Bed, GLOBAL, Pods, REMOTE, TCP, WAYS, Way, at_most, each_has, until};
 
@@ -46,7 +46,7 @@ pub fn another_cluster_takes_what_this_one_has_no_room_for() -> Result<()> {
         ensure!((5..=13).contains(&remote), "{way:?}: {}", held.now());
 
         // All of this cluster's pods gone, the other cluster serves alone.
-        let none: [&lab::world::Pod; 0] = [];
+        let none: [&Pod; 0] = [];
         bed.east()?.set_endpoints(web, none)?;
         until("all goes to the other cluster", || {
             let more = bed.hold(*way, web, 10)?;
@@ -88,6 +88,48 @@ pub fn clusters_are_used_in_the_order_that_is_said() -> Result<()> {
         let now = held.now();
         Ok(now.of_all(&bed.remote[1..]) == 0 && now.of_all(&bed.remote[..1]) > 0)
     })
+}
+
+/// `spillway.io/drain` on the Node: its new connections leave a cluster alone, while others serve.
+pub fn a_cluster_that_is_evacuated_is_left_and_comes_back() -> Result<()> {
+    const DRAIN: &str = "spillway.io/drain";
+    let mut bed = Bed::new(Pods { node: 1, ..PODS })?;
+    let web = bed.spilling("web", TCP, 10)?.annotation(GLOBAL, "true");
+    let web = web.annotation(REMOTE, "fallback:north,west");
+    let east = bed.east()?;
+    let import = east.import(&web);
+    let (west, north) = (&bed.remote[..1], &bed.remote[1..]);
+    east.publish_import(&import, "west", west)?;
+    east.set_imported(&import, "north", north)?;
+    east.publish(&web, &bed.node)?;
+    bed.start_agent_and_warm_up(10)?;
+    let (west, north) = (&bed.remote[..1], &bed.remote[1..]);
+
+    // The near pod is full, the next cluster has some.
+    let mut held = bed.hold(TCP, &web, 10 + 5)?;
+    ensure!(held.now().of_all(north) > 0, "{}", held.now());
+    let go_to = |pods: &[Pod]| {
+        until("new connections go where they should", || {
+            let more = bed.hold(TCP, &web, 4)?;
+            Ok(more.spread.of_all(pods) == 4)
+        })
+    };
+    let drain = |what| bed.east()?.annotate_node("east-1", DRAIN, what);
+    drain(Some("cluster:north"))?;
+    go_to(west)?;
+    ensure!(held.ping().failed() == 0, "those that were open were cut");
+    // Where nothing else serves, what is to be left does.
+    let none: [&Pod; 0] = [];
+    bed.east()?.set_imported(&import, "west", none)?;
+    bed.east()?.set_endpoints(&web, none)?;
+    go_to(north)?;
+    bed.east()?.set_imported(&import, "west", west)?;
+    go_to(west)?;
+    bed.east()?.set_endpoints(&web, &bed.node)?;
+    drain(None)?;
+    go_to(north)?;
+    ensure!(held.ping().failed() == 0, "those that were open were cut");
+    Ok(())
 }
 
 /// Where the other cluster's pods cannot be reached from here, its hosts may. They see this node as
