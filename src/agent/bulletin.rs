@@ -61,7 +61,7 @@ impl Bulletin {
                     subject: Subject::service(&key.id.port.service, None),
                     port: place(key),
                     reason: Reason::SpillEnded,
-                    note: "no endpoint has a capacity any more".to_owned(),
+                    note: "no endpoint that can be full is left".to_owned(),
                 });
             }
             stays

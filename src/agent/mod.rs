@@ -191,7 +191,6 @@ async fn serve_and_watch(
         "",
         "the service proxy has started",
     );
-    firewall::look(settings, served);
     let found = metrics.clone();
     let problem_teller = teller.clone();
     let watches = watch::run(
@@ -240,6 +239,7 @@ async fn serve_and_watch(
         () = followed => Err(anyhow!("nobody looks after the configuration file")),
         () = checks.clone().serve(teller.clone()) => Err(anyhow!("the health checks have ended")),
         () = exchanged => Ok(()),
+        () = firewall::watch(settings, served) => Err(anyhow!("nobody looks after firewalls")),
         () = watches => Err(anyhow!("the watches have ended")),
         () = &mut events => Err(anyhow!("the writer of Events has ended")),
         () = asked => Err(anyhow!("the local socket has ended")),

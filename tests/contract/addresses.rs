@@ -195,16 +195,17 @@ pub fn a_firewall_that_drops_by_default_is_named() -> Result<()> {
     nft("add rule inet filter input ct state established,related accept")?;
     nft("add rule inet filter input iif lo accept")?;
     nft("add rule inet filter input meta l4proto ipv6-icmp accept")?;
-    nft("add chain inet filter forward { type filter hook forward priority 0; policy drop; }")?;
     let pod = node.pod("echo")?;
     let agent = world.agent("east-1")?;
     agent.wait_ready()?;
-    let metrics = agent.metrics()?;
+    // Another chain comes later.
+    nft("add chain inet filter forward { type filter hook forward priority 0; policy drop; }")?;
     for hook in ["input", "forward"] {
         agent.wait_log(&format!(
             "chain {hook} of table inet filter drops by default"
         ))?;
         let name = format!("spillway_closed_chains{{hook=\"{hook}\"}}");
+        let metrics = agent.metrics()?;
         ensure!(metrics.get(&name) == Some(&1.0), "{name}: {metrics:?}");
     }
     let cluster = world.cluster("east")?;

@@ -77,7 +77,7 @@ impl Own {
             closed_chains: add(
                 registry,
                 "closed_chains",
-                "Chains of firewalls that drop by default, before IPVS or of what is forwarded, what they do not accept; seen at the start",
+                "Chains of firewalls that drop by default, before IPVS or of what is forwarded, what they do not accept",
             ),
             restart_needed: add(
                 registry,
