@@ -201,6 +201,8 @@ impl<P: Platform> Syncer<P> {
                     Right::Stated
                 };
                 let mark = job.mark_of(*frontend, known.mark, self.range);
+                self.shared
+                    .try_element_again(&elements::element(claim, mark));
                 // Whose it was before a restart may be still to come.
                 let present = self.shared.routes.present(claim);
                 let present = present.and_then(|mark| self.range.server(mark));
@@ -264,6 +266,7 @@ impl<P: Platform> Syncer<P> {
         let lasting = pins::seconds(&job.wanted);
         members.extend(pins::members(known.mark, lasting, &job.pins));
         for member in &members {
+            self.shared.try_element_again(member);
             self.shared.retain(*member);
         }
         for member in &known.members {

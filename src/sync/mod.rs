@@ -40,7 +40,7 @@ use crate::kernel::ipvs::{Cause, Command, Failure, ServiceKey};
 use crate::kernel::mark::{Mark, MarkRange};
 use crate::kernel::nft::Base;
 use crate::model::{ServiceId, SetId};
-use crate::plan::ServicePlan;
+use crate::plan::{Frontend, ServicePlan};
 use adopt::Servers;
 use backoff::Backoff;
 use callback::Called;
@@ -53,6 +53,7 @@ pub use linux::Linux;
 use marks::Marks;
 pub use pins::Counted;
 pub use platform::{Platform, Trouble};
+use routes::Claim;
 use shared::Shared;
 
 /// Programs one node's kernel.
@@ -256,7 +257,7 @@ impl<P: Platform> Syncer<P> {
     }
 
     /// Brings addresses and maps up to date, then deletes what nothing leads to any more. Returns
-    /// the Services whose virtual addresses were refused.
+    /// the Services whose virtual addresses were refused, or elements of the table.
     fn flush(&mut self, now: Instant) -> BTreeSet<ServiceId> {
         match self.shared.flush(&mut self.platform, &mut self.sent) {
             Ok(()) if self.delete_doomed() => self.backoff.succeeded(&Retry::Shared),
@@ -269,13 +270,25 @@ impl<P: Platform> Syncer<P> {
         }
         self.forget_flows(now);
         let refused = self.shared.take_refused();
-        if refused.is_empty() {
+        let left_out = self.shared.take_left_out();
+        if refused.is_empty() && left_out.is_empty() {
             return BTreeSet::new();
         }
-        let has_one = |known: &KnownPort| {
+        let led: BTreeSet<Claim> = left_out
+            .iter()
+            .filter_map(elements::route)
+            .map(|(claim, _)| claim)
+            .collect();
+        let has_one = |(id, known): &(&SetId, &KnownPort)| {
+            let claim = |frontend: &Frontend| (id.port.protocol, *frontend);
             elements::addresses(&known.frontends).any(|address| refused.contains(&address))
+                || known.members.iter().any(|member| left_out.contains(member))
+                || known
+                    .frontends
+                    .iter()
+                    .any(|frontend| led.contains(&claim(frontend)))
         };
-        let ports = self.ports.iter().filter(|(_, known)| has_one(known));
+        let ports = self.ports.iter().filter(has_one);
         ports.map(|(id, _)| id.port.service.clone()).collect()
     }
 

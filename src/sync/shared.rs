@@ -14,7 +14,7 @@ use super::refs::Refs;
 use super::routes::{Claim, Routes};
 use crate::kernel::link::Refused;
 use crate::kernel::mark::Mark;
-use crate::kernel::nft::{Base, Element, Transaction};
+use crate::kernel::nft::{self, Action, Base, Element, Transaction};
 use crate::model::Protocol;
 use crate::plan::Frontend;
 
@@ -37,6 +37,10 @@ pub struct Shared {
     /// External addresses that another link of this node has: they are left there, and what else
     /// listens at them stays reachable.
     elsewhere: BTreeSet<IpAddr>,
+    /// Elements that the kernel has refused, and those of them that somebody has not asked for yet:
+    /// as with addresses.
+    aside: BTreeSet<Element>,
+    aside_news: BTreeSet<Element>,
     /// What the table's rules shall be made from, while they are not.
     pub rules: Option<Base>,
     /// What is there and not needed stays, since it may be claimed yet.
@@ -183,7 +187,8 @@ impl Shared {
     }
 
     /// Commits the pending changes of the maps. If they do not fit what is there, somebody else
-    /// has changed our table: it is made whole, read back, and the difference is committed.
+    /// has changed our table: it is made whole, read back, and the difference is committed. An element
+    /// that is refused even so keeps no other from where it belongs.
     pub fn commit(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
         let Err(trouble) = self.try_commit(platform, sent) else {
             return Ok(());
@@ -191,7 +196,27 @@ impl Shared {
         warn!(error = %trouble, "the table is not as it was left, reading it back");
         sent.shared_failed += 1;
         self.read_table(platform)?;
+        for _ in 0..LEFT_OUT {
+            let Err(trouble) = self.try_commit(platform, sent) else {
+                return Ok(());
+            };
+            let Some(element) = refused(&trouble).filter(|one| self.aside.insert(*one)) else {
+                return Err(trouble);
+            };
+            warn!(error = %trouble, "left out, and tried again with its Service");
+            self.aside_news.insert(element);
+        }
         self.try_commit(platform, sent)
+    }
+
+    /// An element may be tried again, if it was refused.
+    pub fn try_element_again(&mut self, element: &Element) {
+        self.aside.remove(element);
+    }
+
+    /// The elements that were refused since the last call.
+    pub fn take_left_out(&mut self) -> BTreeSet<Element> {
+        std::mem::take(&mut self.aside_news)
     }
 
     fn try_commit(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
@@ -216,6 +241,10 @@ impl Shared {
             Element::Vip(ip) => !missing.contains(ip) && !self.elsewhere.contains(ip),
             _ => true,
         });
+        routes
+            .add
+            .retain(|(claim, mark)| !self.aside.contains(&element(*claim, *mark)));
+        members.add.retain(|member| !self.aside.contains(member));
         let left = self.elsewhere.iter().copied().map(Element::Vip);
         let left = left.filter(|vip| self.members.is_present(vip));
         members.remove.extend(left);
@@ -257,6 +286,21 @@ impl Shared {
             _ => route(element).is_none(),
         });
         self.members.found(members.copied());
+    }
+}
+
+/// How many elements are left out of one transaction at most.
+const LEFT_OUT: usize = 64;
+
+/// The element that the kernel refused to take in.
+fn refused(trouble: &Trouble) -> Option<Element> {
+    match trouble.downcast_ref::<nft::Error>() {
+        Some(nft::Error::Element {
+            action: Action::Add,
+            element,
+            ..
+        }) => Some(*element),
+        _ => None,
     }
 }
 

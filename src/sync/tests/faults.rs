@@ -1,6 +1,7 @@
 //! What goes wrong for one holds up nobody else.
 
 use super::*;
+use crate::kernel::nft::Element;
 
 #[test]
 fn a_refused_address_keeps_only_its_own_frontends_from_being_served() {
@@ -175,4 +176,34 @@ fn a_transaction_that_fails_is_tried_again_before_anything_is_deleted() {
     bed.wait();
     let state = bed.kernel.state();
     assert!(state.elements.is_empty() && state.services.is_empty() && state.addresses.is_empty());
+}
+
+#[test]
+fn an_element_that_is_refused_keeps_no_other_from_the_table() {
+    let mut bed = Bed::new();
+    bed.set(&web(), &[]);
+    let refusing = bed.kernel.state().elements.first().copied();
+    let refusing = refusing.expect("a frontend that leads nowhere");
+    // What a Service needs besides its frontends, and a frontend.
+    for (refused, endpoints) in [
+        (Element::Hairpin(near().ip), vec![near()]),
+        (refusing, vec![]),
+    ] {
+        bed.kernel.state().refuse_elements.insert(refused);
+        let other = service("other", &["10.96.0.11"]);
+        bed.set(&web(), &endpoints);
+        bed.set(&other, &[far()]);
+        assert_eq!(bed.served("10.96.0.11"), Some(1), "{refused}");
+        assert!(!bed.kernel.state().elements.contains(&refused));
+        assert!(!bed.syncer.shared_is_failing());
+        assert_eq!(bed.syncer.failing(), 1, "{refused}");
+
+        // It is its Service's to try again.
+        bed.kernel.state().refuse_elements.clear();
+        assert_eq!(bed.wait().into_iter().collect::<Vec<_>>(), [web().id]);
+        bed.set(&web(), &endpoints);
+        assert!(bed.kernel.state().elements.contains(&refused));
+        assert_eq!(bed.syncer.failing(), 0);
+        bed.delete(&other);
+    }
 }

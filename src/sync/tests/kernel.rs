@@ -13,7 +13,7 @@ use crate::kernel::ipvs::{
     Stats,
 };
 use crate::kernel::link::Refused;
-use crate::kernel::nft::{Base, Element, Transaction};
+use crate::kernel::nft::{self, Action, Base, Element, Transaction};
 use crate::sync::{Platform, Trouble};
 
 /// The state, shared between the test and the syncer under test.
@@ -54,6 +54,8 @@ pub struct State {
     pub refuse_rules: bool,
     /// All transactions fail.
     pub refuse_transactions: bool,
+    /// Elements that no transaction may add.
+    pub refuse_elements: BTreeSet<Element>,
 }
 
 impl Kernel {
@@ -303,6 +305,14 @@ impl Platform for Kernel {
             }
         }
         for element in &transaction.add {
+            if state.refuse_elements.contains(element) {
+                return Err(nft::Error::Element {
+                    action: Action::Add,
+                    element: *element,
+                    cause: Errno::EINVAL.into(),
+                }
+                .into());
+            }
             let taken = elements.iter().any(|other| overlap(other, element));
             if taken || !elements.insert(*element) {
                 return Err(Errno::EEXIST.into());
