@@ -17,7 +17,7 @@ const LASTS: Duration = Duration::from_secs(10);
 /// For how long a summary is as good as a newer one: a little more than [`OFTEN`].
 pub const FRESH: Duration = Duration::from_secs(6);
 /// What a demand must move by, as a part of itself and in connections, to be worth a report.
-const MOVED: (f32, f32) = (0.1, 2.0);
+const MOVED: (f32, f32) = (0.1, 1.0);
 
 /// A virtual server that this agent has a demand for, or pods of.
 #[derive(Debug)]

@@ -40,9 +40,9 @@ fn a_demand_that_moved_is_reported_after_a_second() {
     assert_eq!(sends(&mut exchange, 120.0, 0, at(start, 1_250)), 2);
     // A tenth of little is nothing.
     assert_eq!(sends(&mut exchange, 1.0, 0, at(start, 2_500)), 2);
-    assert_eq!(sends(&mut exchange, 2.9, 0, at(start, 4_000)), 0);
+    assert_eq!(sends(&mut exchange, 1.9, 0, at(start, 4_000)), 0);
     // Another capacity always counts.
-    assert_eq!(sends(&mut exchange, 2.9, 7, at(start, 4_250)), 2);
+    assert_eq!(sends(&mut exchange, 1.9, 7, at(start, 4_250)), 2);
 }
 
 #[test]
