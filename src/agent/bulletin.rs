@@ -46,23 +46,14 @@ impl Bulletin {
                 add(&mut counts, count(key, level));
             }
             if let Some((reason, note)) = self.news(key, &standing) {
-                teller.tell(Happening {
-                    subject: Subject::service(&key.id.port.service, None),
-                    port: place(key),
-                    reason,
-                    note,
-                });
+                teller.tell(happening(key, reason, note));
             }
         }
         self.told.retain(|key, _| {
             let stays = controller.knows(key);
             if !stays {
-                teller.tell(Happening {
-                    subject: Subject::service(&key.id.port.service, None),
-                    port: place(key),
-                    reason: Reason::SpillEnded,
-                    note: "no endpoint that can be full is left".to_owned(),
-                });
+                let note = "no endpoint that can be full is left".to_owned();
+                teller.tell(happening(key, Reason::SpillEnded, note));
             }
             stays
         });
@@ -85,6 +76,15 @@ impl Bulletin {
         let levels = standing.ranks.iter();
         let levels = levels.map(|rank| format!("{}: {}", title(rank), rank.reason));
         Some((told, levels.collect::<Vec<_>>().join("; ")))
+    }
+}
+
+fn happening(key: &Key, reason: Reason, note: String) -> Happening {
+    Happening {
+        subject: Subject::service(&key.id.port.service, None),
+        port: place(key),
+        reason,
+        note,
     }
 }
 

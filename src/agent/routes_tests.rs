@@ -4,6 +4,14 @@ use super::*;
 use crate::model::example::{endpoint, service, slice};
 use crate::plan::{Here, plan, words};
 
+fn here() -> Here {
+    Here {
+        node: "east-1".into(),
+        zone: Some("a".into()),
+        ..Here::default()
+    }
+}
+
 #[test]
 fn a_plan_shows_level_by_level() {
     let web = service("web", &["10.96.0.10"]);
@@ -12,11 +20,7 @@ fn a_plan_shows_level_by_level() {
         endpoint("10.244.1.5", "east-1", "a"),
         endpoint("10.244.3.1", "east-3", "b"),
     ];
-    let here = Here {
-        node: "east-1".into(),
-        zone: Some("a".into()),
-        ..Here::default()
-    };
+    let here = here();
     let slice = slice("web-1", "web", pods);
     let words = words(&web, &[&slice], &here);
     let routes = planned(&plan(&web, &[&slice], &here), &words);
@@ -52,11 +56,7 @@ fn what_new_connections_take_is_where_there_is_room_now_whatever_was_full_lately
         endpoint("10.244.1.5", "east-1", "a"),
         endpoint("10.244.2.7", "east-2", "b"),
     ];
-    let here = Here {
-        node: "east-1".into(),
-        zone: Some("a".into()),
-        ..Here::default()
-    };
+    let here = here();
     let slice = slice("web-1", "web", pods);
     let plan = plan(&web, &[&slice], &here);
     let server = &plan.values().next().expect("a service port").servers[0];

@@ -307,17 +307,15 @@ fn ladder_of(candidates: &[(u8, Candidate)], routing: &Routing<'_>) -> Vec<(u8, 
         // It only occurs in the last rank, which is never full.
         Capacity::Unlimited => 0,
     };
+    let last = candidates.iter().map(|(rank, _)| *rank).max();
+    let in_last = candidates.iter().filter(|(rank, _)| Some(*rank) == last);
+    let most = in_last.map(|(_, one)| capacity_of(one)).max().unwrap_or(0);
     let rungs: Vec<Rung> = candidates
         .iter()
         .map(|(rank, one)| {
             let capacity = capacity_of(one);
             // Whoever accepts any number gets no less than others of its rank.
-            let part = if capacity == 0 {
-                let rank = candidates.iter().filter(|(other, _)| other == rank);
-                rank.map(|(_, one)| capacity_of(one)).max().unwrap_or(0)
-            } else {
-                capacity
-            };
+            let part = if capacity == 0 { most } else { capacity };
             Rung {
                 rank: *rank,
                 part: match (routing.mode, NonZeroU32::new(part)) {

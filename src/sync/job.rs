@@ -201,12 +201,10 @@ impl<P: Platform> Syncer<P> {
                     Right::Stated
                 };
                 let mark = job.mark_of(*frontend, known.mark, self.range);
-                self.shared
-                    .try_element_again(&elements::element(claim, mark));
+                let element = elements::element(claim, mark);
+                self.shared.left_out.forget(&element);
                 // Whose it was before a restart may be still to come.
-                let present = self.shared.routes.present(claim);
-                let present = present.and_then(|mark| self.range.server(mark));
-                let waits = present.is_some_and(|mark| self.left.contains_key(&mark));
+                let waits = self.left_by(&job.id, &[*frontend]).is_some();
                 let claimed = if waits && right == Right::Stated {
                     Claimed::Contested
                 } else {
@@ -266,7 +264,7 @@ impl<P: Platform> Syncer<P> {
         let lasting = pins::seconds(&job.wanted);
         members.extend(pins::members(known.mark, lasting, &job.pins));
         for member in &members {
-            self.shared.try_element_again(member);
+            self.shared.left_out.forget(member);
             self.shared.retain(*member);
         }
         for member in &known.members {

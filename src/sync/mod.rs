@@ -25,6 +25,7 @@ mod pause;
 mod pins;
 mod platform;
 mod refs;
+mod refusals;
 mod routes;
 mod shared;
 mod tune;
@@ -269,8 +270,8 @@ impl<P: Platform> Syncer<P> {
             }
         }
         self.forget_flows(now);
-        let refused = self.shared.take_refused();
-        let left_out = self.shared.take_left_out();
+        let refused = self.shared.refused.take_news();
+        let left_out = self.shared.left_out.take_news();
         if refused.is_empty() && left_out.is_empty() {
             return BTreeSet::new();
         }

@@ -11,6 +11,7 @@ use super::Sent;
 use super::elements::{element, route};
 use super::platform::{Platform, Trouble};
 use super::refs::Refs;
+use super::refusals::Refusals;
 use super::routes::{Claim, Routes};
 use crate::kernel::link::Refused;
 use crate::kernel::mark::Mark;
@@ -29,18 +30,13 @@ pub struct Shared {
     pub addresses: Refs<IpAddr>,
     /// Those of them that clients from outside know, by how many service ports.
     external: BTreeMap<IpAddr, usize>,
-    /// Virtual addresses that the kernel has refused: they are not tried again for any change, but
-    /// when a Service that needs them is.
-    refused: BTreeSet<IpAddr>,
-    /// Those of them that were refused since somebody last asked.
-    news: BTreeSet<IpAddr>,
+    /// Virtual addresses that the kernel has refused.
+    pub refused: Refusals<IpAddr>,
     /// External addresses that another link of this node has: they are left there, and what else
     /// listens at them stays reachable.
     elsewhere: BTreeSet<IpAddr>,
-    /// Elements that the kernel has refused, and those of them that somebody has not asked for yet:
-    /// as with addresses.
-    aside: BTreeSet<Element>,
-    aside_news: BTreeSet<Element>,
+    /// Elements that the kernel has refused.
+    pub left_out: Refusals<Element>,
     /// What the table's rules shall be made from, while they are not.
     pub rules: Option<Base>,
     /// What is there and not needed stays, since it may be claimed yet.
@@ -108,13 +104,8 @@ impl Shared {
 
     /// An address may be tried again, if it was refused or left to another link.
     pub fn try_again(&mut self, ip: IpAddr) {
-        self.refused.remove(&ip);
+        self.refused.forget(&ip);
         self.elsewhere.remove(&ip);
-    }
-
-    /// The addresses that were refused since the last call.
-    pub fn take_refused(&mut self) -> BTreeSet<IpAddr> {
-        std::mem::take(&mut self.news)
     }
 
     /// Adds the addresses that are missing. If that does not work at all, somebody else has
@@ -131,7 +122,7 @@ impl Shared {
 
     fn try_bind(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
         let mut wanted = self.missing();
-        wanted.retain(|ip| !self.refused.contains(ip));
+        wanted.retain(|ip| !self.refused.has(ip));
         let external = |ip: &IpAddr| self.external.contains_key(ip);
         if wanted.iter().any(external) {
             self.look_elsewhere(platform)?;
@@ -147,8 +138,9 @@ impl Shared {
         self.addresses.added(&wanted);
         sent.addresses += wanted.len() as u64;
         sent.shared_failed += u64::from(!refused.is_empty());
-        self.news.extend(&refused);
-        self.refused.extend(&refused);
+        for ip in refused {
+            self.refused.add(ip);
+        }
         Ok(())
     }
 
@@ -200,23 +192,12 @@ impl Shared {
             let Err(trouble) = self.try_commit(platform, sent) else {
                 return Ok(());
             };
-            let Some(element) = refused(&trouble).filter(|one| self.aside.insert(*one)) else {
+            if !refused(&trouble).is_some_and(|element| self.left_out.add(element)) {
                 return Err(trouble);
-            };
+            }
             warn!(error = %trouble, "left out, and tried again with its Service");
-            self.aside_news.insert(element);
         }
         self.try_commit(platform, sent)
-    }
-
-    /// An element may be tried again, if it was refused.
-    pub fn try_element_again(&mut self, element: &Element) {
-        self.aside.remove(element);
-    }
-
-    /// The elements that were refused since the last call.
-    pub fn take_left_out(&mut self) -> BTreeSet<Element> {
-        std::mem::take(&mut self.aside_news)
     }
 
     fn try_commit(&mut self, platform: &mut impl Platform, sent: &mut Sent) -> Result<(), Trouble> {
@@ -243,8 +224,8 @@ impl Shared {
         });
         routes
             .add
-            .retain(|(claim, mark)| !self.aside.contains(&element(*claim, *mark)));
-        members.add.retain(|member| !self.aside.contains(member));
+            .retain(|(claim, mark)| !self.left_out.has(&element(*claim, *mark)));
+        members.add.retain(|member| !self.left_out.has(member));
         let left = self.elsewhere.iter().copied().map(Element::Vip);
         let left = left.filter(|vip| self.members.is_present(vip));
         members.remove.extend(left);

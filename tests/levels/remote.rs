@@ -60,7 +60,9 @@ pub fn another_cluster_takes_what_this_one_has_no_room_for() -> Result<()> {
     Ok(())
 }
 
-pub fn clusters_are_used_in_the_order_that_is_said() -> Result<()> {
+/// A Service with a near pod and one in each of two other clusters, `north` before `west`, of ten
+/// connections each.
+fn north_before_west() -> Result<(Bed, Service)> {
     let mut bed = Bed::new(Pods { node: 1, ..PODS })?;
     let web = bed.spilling("web", TCP, 10)?.annotation(GLOBAL, "true");
     let web = web.annotation(REMOTE, "fallback:north,west");
@@ -71,6 +73,11 @@ pub fn clusters_are_used_in_the_order_that_is_said() -> Result<()> {
     east.set_imported(&import, "north", north)?;
     east.publish(&web, &bed.node)?;
     bed.start_agent_and_warm_up(10)?;
+    Ok((bed, web))
+}
+
+pub fn clusters_are_used_in_the_order_that_is_said() -> Result<()> {
+    let (bed, web) = north_before_west()?;
     let (west, north) = (&bed.remote[..1], &bed.remote[1..]);
 
     let mut held = bed.hold(TCP, &web, 10 + 5)?;
@@ -93,16 +100,8 @@ pub fn clusters_are_used_in_the_order_that_is_said() -> Result<()> {
 /// `spillway.io/drain` on the Node: its new connections leave a cluster alone, while others serve.
 pub fn a_cluster_that_is_evacuated_is_left_and_comes_back() -> Result<()> {
     const DRAIN: &str = "spillway.io/drain";
-    let mut bed = Bed::new(Pods { node: 1, ..PODS })?;
-    let web = bed.spilling("web", TCP, 10)?.annotation(GLOBAL, "true");
-    let web = web.annotation(REMOTE, "fallback:north,west");
-    let east = bed.east()?;
-    let import = east.import(&web);
-    let (west, north) = (&bed.remote[..1], &bed.remote[1..]);
-    east.publish_import(&import, "west", west)?;
-    east.set_imported(&import, "north", north)?;
-    east.publish(&web, &bed.node)?;
-    bed.start_agent_and_warm_up(10)?;
+    let (bed, web) = north_before_west()?;
+    let import = bed.east()?.import(&web);
     let (west, north) = (&bed.remote[..1], &bed.remote[1..]);
 
     // The near pod is full, the next cluster has some.
