@@ -56,6 +56,10 @@ impl Fleet {
             agent.wait_ready()?;
         }
         fleet.bed.world.publish_agents(&NODES)?;
+        // Who does not know of others yet takes all of every pod for itself.
+        for node in NODES {
+            fleet.until_budget(node, ..=EQUAL)?;
+        }
         Ok(fleet)
     }
 
