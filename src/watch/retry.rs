@@ -118,6 +118,8 @@ mod tests {
         between(after(3, &watcher::Error::NoResourceVersion), 4 * FIRST);
         between(after(1000, &watcher::Error::NoResourceVersion), UNAVAILABLE);
         between(after(1000, &answered(503, 0)), UNAVAILABLE);
+        let longest = after(1000, &answered(503, 0)).duration;
+        assert!(longest < Duration::from_secs(2), "{longest:?}");
     }
 
     #[test]

@@ -142,7 +142,9 @@ pub fn cleanup_takes_out_what_is_ours_and_nothing_else() -> Result<()> {
     let mut bed = Bed::start()?;
     let web = bed.web(&bed.pods)?;
     let all: Vec<_> = bed.pods.iter().collect();
-    until_served_by(&bed.client, web.v4(80), Protocol::Tcp, &all)?;
+    for to in [web.v4(80), web.v6(80)] {
+        until_served_by(&bed.client, to, Protocol::Tcp, &all)?;
+    }
     if let Some(agent) = bed.agent.take() {
         agent.terminate()?;
     }

@@ -37,7 +37,10 @@ pub fn under_policy_cluster_every_client_is_answered() -> Result<()> {
             let states = [Endpoint::from(old).terminating(), waiting(new)];
             let others = current.iter().map(Endpoint::from);
             cluster.set_endpoints(&web, others.chain(states))?;
-            served_by(&bed.client, web.v4(80), &current)?;
+            // At all of them: the two families are written one after the other.
+            for (from, to) in load {
+                served_by(from, to, &current)?;
+            }
             old.stop_listening();
             current.push(new);
             cluster.set_endpoints(&web, &current)?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
-use lab::traffic::Protocol;
+use lab::traffic::{Held, Protocol, Spread};
 use lab::world::objects::Service;
 use lab::world::{Place, Pod, Setup};
 use spillway::kernel::ipvs::DestinationEntry;
@@ -88,9 +88,11 @@ pub fn a_pod_that_was_deleted_comes_back_with_all_its_room() -> Result<()> {
 /// Fills the near pods, has them deleted and added again, and insists that new connections find them
 /// empty. Returns how many of its old ones a near pod still has when it is back.
 fn go_and_come_back(bed: &Bed, services: &[(Way, Service)]) -> Result<usize> {
+    // Kept, so that no later flow gets the port of one that the kernel still knows.
+    let mut flows = Vec::new();
     for (way, web) in services {
         match way.0 {
-            Protocol::Udp => fill_with_flows(bed, *way, web)?,
+            Protocol::Udp => flows.push(fill_with_flows(bed, *way, web)?),
             Protocol::Tcp | Protocol::Sctp => fill_with_what_is_over(bed, *way, web)?,
         }
     }
@@ -138,21 +140,25 @@ fn go_and_come_back(bed: &Bed, services: &[(Way, Service)]) -> Result<usize> {
     Ok(usize::try_from(remembered.context("a near pod")?)?)
 }
 
-/// What is over counts for two minutes, and so each near pod has its budget twice over. (Some go on
+/// What is over counts for two minutes, and so each near pod gets its budget twice over. (Some go on
 /// where they come faster than the agent looks.)
 fn fill_with_what_is_over(bed: &Bed, way: Way, web: &Service) -> Result<()> {
-    let spread = bed.client.spread(way.to(web), way.0, 6 * BUDGET, 1)?;
+    let mut spread = Spread::default();
+    until("each near pod had its budget twice over", || {
+        spread.add(&bed.client.spread(way.to(web), way.0, BUDGET, 1)?);
+        let mut near = bed.node.iter();
+        Ok(near.all(|pod| spread.of(&pod.name) >= 2 * BUDGET))
+    })?;
     ensure!(spread.failed() == 0, "{way:?}: {spread}");
-    let over = |pod: &Pod| spread.of(&pod.name) >= 2 * BUDGET;
-    ensure!(bed.node.iter().all(over), "{way:?}: {spread}");
     Ok(())
 }
 
 /// Flows that fill the near pods, of clients that are silent then; each far pod has one, too, since it
 /// was idle.
-fn fill_with_flows(bed: &Bed, way: Way, web: &Service) -> Result<()> {
+fn fill_with_flows(bed: &Bed, way: Way, web: &Service) -> Result<Held> {
     let flows = bed.hold(way, web, bed.node.len() * BUDGET + bed.cluster.len())?;
-    each_has(&flows, &bed.node, BUDGET..=BUDGET)
+    each_has(&flows, &bed.node, BUDGET..=BUDGET)?;
+    Ok(flows)
 }
 
 /// What the kernel was told of the near pods.

@@ -185,7 +185,12 @@ impl Bed {
 
     /// What the kernel of the client's node has been told.
     pub fn programmed(&self) -> Result<Vec<(ServiceEntry, Vec<DestinationEntry>)>> {
-        self.east_1()?.netns().enter(|| -> Result<_> {
+        self.programmed_on("east-1")
+    }
+
+    /// What the kernel of a node has been told.
+    pub fn programmed_on(&self, node: &str) -> Result<Vec<(ServiceEntry, Vec<DestinationEntry>)>> {
+        self.world.node(node)?.netns().enter(|| -> Result<_> {
             let mut client = Client::connect()?;
             let services = client.services()?;
             services

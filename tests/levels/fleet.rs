@@ -58,7 +58,7 @@ impl Fleet {
         fleet.bed.world.publish_agents(&NODES)?;
         // Who does not know of others yet takes all of every pod for itself.
         for node in NODES {
-            fleet.until_budget(node, ..=EQUAL)?;
+            fleet.until_lets_in(node, EQUAL..=EQUAL + 2)?;
         }
         Ok(fleet)
     }
@@ -139,6 +139,26 @@ impl Fleet {
         tracing::info!("{node} had budgets of {seen:?}");
         waited.with_context(|| format!("{node} had budgets of {seen:?}"))?;
         Ok(seen)
+    }
+
+    /// Waits until the kernel of a node lets so many connections in to the shared pods: a budget is
+    /// told a moment before.
+    pub fn until_lets_in(
+        &self,
+        node: &str,
+        bounds: impl std::ops::RangeBounds<usize>,
+    ) -> Result<()> {
+        let mut last = 0;
+        let waited = until("the kernel lets in what it should", || {
+            let shared: Vec<_> = self.bed.cluster.iter().map(|pod| TCP.at(pod)).collect();
+            let programmed = self.bed.programmed_on(node)?.into_iter();
+            let mut destinations: Vec<_> = programmed.flat_map(|(_, all)| all).collect();
+            destinations.retain(|it| shared.contains(&it.destination.ip));
+            let limits = destinations.iter().map(|it| it.destination.upper_threshold);
+            last = usize::try_from(limits.sum::<u32>())?;
+            Ok(bounds.contains(&last))
+        });
+        waited.with_context(|| format!("{node} lets {last} in"))
     }
 
     /// That none of the shared pods has more of these connections than it may.

@@ -48,12 +48,15 @@ pub fn a_client_with_affinity_leaves_a_full_pod_if_it_yields() -> Result<()> {
     }
     bed.start_agent_and_warm_up(10)?;
 
-    let held = bed.hold(TCP, &firm, MANY)?;
+    // Affinity is for who comes back.
+    let mut held = bed.hold(TCP, &firm, 1)?;
+    held.add(bed.hold(TCP, &firm, MANY - 1)?);
     let most = bed.own().map(|pod| held.now().of(&pod.name)).max();
     ensure!(most == Some(MANY), "one pod has all: {}", held.now());
     drop(held);
 
-    let mut held = bed.hold(TCP, &yields, 8)?;
+    let mut held = bed.hold(TCP, &yields, 1)?;
+    held.add(bed.hold(TCP, &yields, 7)?);
     let now = held.now();
     let mut near = bed.node.iter();
     let stays = near.find(|pod| now.of(&pod.name) == 8);
@@ -90,7 +93,8 @@ pub fn others_are_sent_past_a_pod_that_clients_with_affinity_fill() -> Result<()
     let (second, third) = (second?, third?);
     for (way, web) in &services {
         let near = way.at(&bed.node[0]);
-        let held = bed.hold(*way, web, CAPACITY + 5)?;
+        let mut held = bed.hold(*way, web, 1)?;
+        held.add(bed.hold(*way, web, CAPACITY + 4)?);
         each_has(&held, &bed.node, CAPACITY + 5..=CAPACITY + 5)?;
         bed.until_programmed("others find the near pod full", |destinations| {
             destinations.iter().any(|it| {

@@ -153,7 +153,9 @@ pub fn a_client_with_affinity_stays_with_one_near_pod() -> Result<()> {
     let web = bed.spilling("sticky", TCP, BUDGET)?.affinity(600);
     bed.east()?.publish(&web, bed.own())?;
     bed.start_agent_and_warm_up(BUDGET)?;
-    let mut held = bed.hold(TCP, &web, 10)?;
+    // Affinity is for who comes back.
+    let mut held = bed.hold(TCP, &web, 1)?;
+    held.add(bed.hold(TCP, &web, 9)?);
     let first = held.now();
     ensure!(first.answers.len() == 1, "{first}");
     ensure!(first.of_all(&bed.node) == 10, "{first}");

@@ -56,7 +56,8 @@ pub fn a_pod_off_the_network_leaves_its_clients_waiting() -> Result<()> {
     let node = world.node("east-1")?;
     let other = node.pod("other")?;
     let mut pod = node.pod("echo")?;
-    let mut connection = other.connect(pod.v4(), Protocol::Tcp, SHORT)?;
+    let mut connection = other.connect_tcp(pod.v4())?;
+    connection.set_patience(SHORT)?;
     pod.unplug()?;
     let lost = connection.ping();
     ensure!(lost == Err(Failure::TimedOut), "{lost:?}");

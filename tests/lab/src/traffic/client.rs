@@ -44,6 +44,11 @@ impl Connection {
         runtime()?.block_on(connect(to, protocol, patience))
     }
 
+    /// Sets how long to wait for each answer from now on.
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.line.set_patience(patience)
+    }
+
     /// Asks once more over the open connection, which must reach the same server.
     ///
     /// # Errors
@@ -80,16 +85,27 @@ impl Line {
     fn stream(stream: TcpStream, patience: Duration) -> io::Result<Self> {
         let stream = stream.into_std()?;
         stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
-        Ok(Self::Stream(BufReader::new(stream)))
+        let line = Self::Stream(BufReader::new(stream));
+        line.set_patience(patience)?;
+        Ok(line)
     }
 
     fn datagrams(socket: UdpSocket, patience: Duration) -> io::Result<Self> {
         let socket = socket.into_std()?;
         socket.set_nonblocking(false)?;
-        socket.set_read_timeout(Some(patience))?;
-        Ok(Self::Datagrams(socket))
+        let line = Self::Datagrams(socket);
+        line.set_patience(patience)?;
+        Ok(line)
+    }
+
+    fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        match self {
+            Self::Stream(stream) => {
+                stream.get_ref().set_read_timeout(Some(patience))?;
+                stream.get_ref().set_write_timeout(Some(patience))
+            }
+            Self::Datagrams(socket) => socket.set_read_timeout(Some(patience)),
+        }
     }
 
     fn ask(&mut self) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 //! client's address.
 
 use std::io;
+use std::iter;
 use std::net::{self, IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -123,9 +124,25 @@ async fn listen(listener: Open<TcpListener>, name: Arc<str>, mut state: watch::R
         () = accepting => {}
         () = reached(&mut state, State::Closed) => {}
     }
-    drop(listener);
+    for (stream, client) in waiting(listener) {
+        connections.spawn(answer_lines(stream, client, name.clone()));
+    }
     reached(&mut state, State::Gone).await;
     connections.shutdown().await;
+}
+
+/// Closes a listener, and returns the connections that it has not accepted yet: the kernel would
+/// reset them.
+fn waiting((listener, _open): Open<TcpListener>) -> Vec<(TcpStream, SocketAddr)> {
+    let Ok(listener) = listener.into_std() else {
+        return Vec::new();
+    };
+    let accepted = iter::from_fn(|| listener.accept().ok());
+    let usable = accepted.filter_map(|(stream, client)| {
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, client))
+    });
+    usable.collect()
 }
 
 async fn answer_lines(mut stream: TcpStream, client: SocketAddr, name: Arc<str>) {
