@@ -89,28 +89,37 @@ pub fn first_overload(recording: &Recording, tiers: &[Tier], percent: usize) -> 
 
 /// When connections were answered farther away than needed: a nearer tier had room the whole time,
 /// from `lasting` before the client began to connect until it was answered. Zero is the strictest;
-/// nobody who looks twice a second can tell of room that lasted for less than that.
+/// nobody who looks twice a second can tell of room that lasted for less than that. A connection
+/// takes its pod's room when its client begins: it is heard of later, and not in order.
 pub fn astray(recording: &Recording, tiers: &[Tier], lasting: Duration) -> Vec<Duration> {
+    let taken_from = |event: &Event| match event.what {
+        What::Opened { begun, .. } => begun,
+        _ => event.at,
+    };
+    let mut in_order: Vec<&Event> = recording.events.iter().collect();
+    in_order.sort_by_key(|event| taken_from(event));
     // The room of every tier after every event.
     let mut open = Open::new();
-    let mut rooms: Vec<(Duration, Vec<usize>)> = Vec::with_capacity(recording.events.len());
-    let mut astray = Vec::new();
-    for Event { at, what } in &recording.events {
-        if let What::Opened { pod, begun } = what {
-            let tier = tiers.iter().position(|tier| tier.has(pod)).unwrap_or(0);
-            let since = begun.saturating_sub(lasting);
-            let since = rooms.partition_point(|(at, _)| *at < since);
-            // What was true before the first event in that time, too.
-            let meanwhile = &rooms[since.saturating_sub(1)..];
-            let had_room = |nearer: usize| meanwhile.iter().all(|(_, rooms)| rooms[nearer] > 0);
-            if (0..tier).any(had_room) {
-                astray.push(*at);
-            }
-        }
-        what.count(&mut open);
-        rooms.push((*at, tiers.iter().map(|tier| tier.room(&open)).collect()));
+    let mut rooms: Vec<(Duration, Vec<usize>)> = Vec::with_capacity(in_order.len());
+    for event in in_order {
+        event.what.count(&mut open);
+        let room = tiers.iter().map(|tier| tier.room(&open)).collect();
+        rooms.push((taken_from(event), room));
     }
-    astray
+    let went_astray = |event: &&Event| {
+        let What::Opened { pod, begun } = &event.what else {
+            return false;
+        };
+        let tier = tiers.iter().position(|tier| tier.has(pod)).unwrap_or(0);
+        let since = begun.saturating_sub(lasting);
+        let since = rooms.partition_point(|(at, _)| *at < since);
+        let until = rooms.partition_point(|(at, _)| *at <= event.at);
+        // What was true before the first event in that time, too.
+        let meanwhile = &rooms[since.saturating_sub(1)..until];
+        (0..tier).any(|nearer| meanwhile.iter().all(|(_, rooms)| rooms[nearer] > 0))
+    };
+    let all = recording.events.iter().filter(went_astray);
+    all.map(|event| event.at).collect()
 }
 
 /// New connections within a stretch of time, by tier.
@@ -177,6 +186,28 @@ mod tests {
         let (pod, begun) = ("far-1".to_owned(), Duration::from_millis(300));
         events.push(at(5, What::Opened { pod, begun }));
         assert_eq!(astray(&recording(events), &tiers(), Duration::ZERO), []);
+    }
+
+    #[test]
+    fn who_connects_at_the_same_time_may_have_been_first() {
+        let begun = |at_tenths, begun_tenths: u64, pod: &str| {
+            let begun = Duration::from_millis(begun_tenths * 100);
+            at(
+                at_tenths,
+                What::Opened {
+                    pod: pod.to_owned(),
+                    begun,
+                },
+            )
+        };
+        let near_has_one_left = [
+            opened(1, "near-1"),
+            opened(1, "near-1"),
+            opened(2, "near-2"),
+        ];
+        let two = [begun(5, 4, "far-1"), begun(6, 4, "near-2")];
+        let recording = recording(near_has_one_left.into_iter().chain(two));
+        assert_eq!(astray(&recording, &tiers(), Duration::ZERO), []);
     }
 
     #[test]
