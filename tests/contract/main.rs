@@ -16,6 +16,7 @@ mod pods;
 mod rollout;
 mod several;
 mod start;
+mod twins;
 mod udp;
 
 use std::process::ExitCode;
@@ -70,6 +71,8 @@ fn main() -> ExitCode {
             several::one_port_number_serves_three_protocols_each_for_itself,
             several::ports_lead_where_their_slices_say,
             several::pods_on_the_hosts_network_serve_and_are_of_their_node,
+            twins::two_connections_from_one_port_to_one_pod_are_kept_apart,
+            twins::two_flows_from_one_port_to_one_pod_are_kept_apart,
             distribution::a_zone_keeps_its_traffic_and_one_without_pods_sends_it_everywhere,
             distribution::a_node_keeps_its_traffic_while_it_has_a_pod,
         ],

@@ -91,6 +91,9 @@ pub fn rules_are_exchanged_while_the_elements_stay() -> Result<()> {
         "type filter hook output priority -80; policy accept;",
         "ip daddr 10.96.0.0/16 fib daddr type != local drop",
         "ip6 daddr fd00:96::/112 fib daddr type != local drop",
+        "ct original ip daddr @vips_v4 update @twins_v4",
+        "tcp sport set ct original proto-dst ip saddr set ct original ip daddr",
+        "udp sport set ct original proto-dst ip6 saddr set ct original ip6 daddr",
     ] {
         ensure!(printed.contains(line), "no `{line}` in\n{printed}");
     }
@@ -103,7 +106,7 @@ pub fn rules_are_exchanged_while_the_elements_stay() -> Result<()> {
         printed.contains("iifname \"cni0\" update @inside"),
         "{printed}"
     );
-    ensure!(!printed.contains("hook forward"), "{printed}");
+    ensure!(!printed.contains("hook forward priority -110"), "{printed}");
     ensure!(table.elements()? == [there]);
     Ok(())
 }

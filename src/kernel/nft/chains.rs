@@ -2,17 +2,20 @@
 //!
 //! IPVS hangs on the input hook at priorities 98 and 99 and on the output hook at -99 and -98
 //! (`ip_vs_core.c`); what it sends on to a real server elsewhere it injects into the output hook
-//! from the start. The priorities of the base chains follow from that.
+//! from the start. Answers of real servers elsewhere it looks for on the forward hook, at 100. The
+//! priorities of the base chains follow from that.
 
 use netlink_packet_netfilter::nftables::InetHookNumber;
 
 use super::Base;
 use super::expression::Next;
+use super::field::Field;
 use super::masquerade::{MASQUERADE, masquerade, postrouting, sent_on};
 use super::pinned::{self, Timeouts};
 use super::reach;
-use super::rule::{Field, Rule};
+use super::rule::Rule;
 use super::set::Set;
+use super::twins::{self, ANSWER, TWIN};
 use crate::model::{Family, Protocol};
 
 /// The map from connections to the marks that their packets had before ours.
@@ -28,6 +31,8 @@ const OUTPUT: &str = "output";
 const INPUT_AFTER: &str = "input_after";
 const OUTPUT_AFTER: &str = "output_after";
 const POSTROUTING: &str = "postrouting";
+const POSTROUTING_AFTER: &str = "postrouting_after";
+const FORWARD_ANSWERS: &str = "forward_answers";
 const FORWARD: &str = "forward";
 const OUTPUT_TO_NOBODY: &str = "output_unallocated";
 /// Drops what is for a virtual address that nothing is allocated at.
@@ -100,6 +105,20 @@ pub fn chains(base: &Base, timeouts: &Timeouts) -> Vec<Chain> {
             100,
             postrouting(base),
         ),
+        base_chain(
+            POSTROUTING_AFTER,
+            "filter",
+            InetHookNumber::PostRouting,
+            110,
+            vec![twins::notice()],
+        ),
+        base_chain(
+            FORWARD_ANSWERS,
+            "filter",
+            InetHookNumber::Forward,
+            90,
+            vec![twins::translate()],
+        ),
         inner(CLASSIFY, classify(base)),
         inner(MARKED, marked(base)),
         inner(CALL_BACK, call_back()),
@@ -108,6 +127,8 @@ pub fn chains(base: &Base, timeouts: &Timeouts) -> Vec<Chain> {
         inner(KEPT, kept()),
         inner(RESTORE, restore()),
         inner(MASQUERADE, masquerade(base)),
+        inner(TWIN, twins::twin()),
+        inner(ANSWER, twins::answer()),
     ];
     all.extend(pinned::chains(timeouts));
     if !base.service_networks.is_empty() {
@@ -143,7 +164,7 @@ fn enter() -> Vec<Rule> {
 /// The rules of `output`. A mark of ours so early means that IPVS has chosen a real server and sends
 /// the packet on.
 fn enter_or_sent_on(base: &Base) -> Vec<Rule> {
-    let mut rules = vec![ours(base).goto(SENT_ON)];
+    let mut rules = vec![ours(base).goto(SENT_ON), twins::translate()];
     rules.extend(enter());
     rules
 }
@@ -151,7 +172,7 @@ fn enter_or_sent_on(base: &Base) -> Vec<Rule> {
 /// The rules of `input_after` and `output_after`: the mark has done its work. It is still there if
 /// the real server is on this node, or if IPVS knows no virtual server with this mark.
 fn leave(base: &Base) -> Vec<Rule> {
-    vec![ours(base).goto(KEPT)]
+    vec![twins::notice(), ours(base).goto(KEPT)]
 }
 
 /// `classify`: what the packet is for.

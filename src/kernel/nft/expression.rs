@@ -25,20 +25,30 @@ pub enum ConntrackKey {
     Direction = 1,
     /// `NFT_CT_STATUS`, a set of bits
     Status = 2,
-    /// `NFT_CT_PROTO_DST`
+    /// `NFT_CT_PROTO_SRC`, of one direction
+    SourcePort = 11,
+    /// `NFT_CT_PROTO_DST`, of one direction
     DestinationPort = 12,
-    /// `NFT_CT_PROTO_SRC` of the answers: the port of the real server
-    ReplySourcePort = 11,
-    /// `NFT_CT_SRC_IP` of the answers: the real server
-    ReplySourceV4 = 19,
-    /// `NFT_CT_DST_IP`
+    /// `NFT_CT_SRC_IP`, of one direction
+    SourceV4 = 19,
+    /// `NFT_CT_DST_IP`, of one direction
     DestinationV4 = 20,
-    /// `NFT_CT_SRC_IP6` of the answers
-    ReplySourceV6 = 21,
-    /// `NFT_CT_DST_IP6`
+    /// `NFT_CT_SRC_IP6`, of one direction
+    SourceV6 = 21,
+    /// `NFT_CT_DST_IP6`, of one direction
     DestinationV6 = 22,
     /// `NFT_CT_ID`, the same from the first packet of a connection to its last
     Id = 23,
+}
+
+/// Whose packets an address or port of a connection is taken from (`enum ip_conntrack_dir`).
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub enum Direction {
+    /// The client's, as they arrive.
+    Original = 0,
+    /// The real server's, as they arrive.
+    Reply = 1,
 }
 
 /// Where a rule's evaluation goes next.
@@ -77,16 +87,73 @@ pub fn set_mark(from: u32) -> Expression {
     .into()
 }
 
-/// Loads `length` bytes of the packet from `offset` after the start of a header: 1 for the network
-/// header, 2 for the transport header (`enum nft_payload_bases`).
-pub fn payload(header: u32, offset: u32, length: u32, to: u32) -> Expression {
+/// A part of the packet (`enum nft_payload_bases`).
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum Header {
+    /// `NFT_PAYLOAD_NETWORK_HEADER`
+    Network = 1,
+    /// `NFT_PAYLOAD_TRANSPORT_HEADER`
+    Transport = 2,
+}
+
+/// Loads `length` bytes of the packet from `offset` after the start of a header.
+pub fn payload(header: Header, offset: u32, length: u32, to: u32) -> Expression {
     Expressions::Payload(vec![
         Payload::DestinationRegister(register(to)),
-        Payload::Base(header),
+        Payload::Base(header as u32),
         Payload::Offset(offset),
         Payload::Len(length),
     ])
     .into()
+}
+
+/// Where the checksums are that a change of the packet makes wrong.
+#[derive(Clone, Copy, Debug)]
+pub enum Checksum {
+    /// At this offset in the header that is changed.
+    Own(u32),
+    /// There, and in the transport header, whose checksum covers the addresses.
+    OwnAndTransport(u32),
+    /// In the transport header only.
+    Transport,
+}
+
+/// Puts `length` bytes from a register into the packet, at `offset` after the start of a header.
+pub fn rewrite(
+    header: Header,
+    offset: u32,
+    length: u32,
+    from: u32,
+    checksum: Checksum,
+) -> Expression {
+    const NFTA_PAYLOAD_BASE: u16 = 2;
+    const NFTA_PAYLOAD_OFFSET: u16 = 3;
+    const NFTA_PAYLOAD_LEN: u16 = 4;
+    const NFTA_PAYLOAD_SREG: u16 = 5;
+    const NFTA_PAYLOAD_CSUM_TYPE: u16 = 6;
+    const NFTA_PAYLOAD_CSUM_OFFSET: u16 = 7;
+    const NFTA_PAYLOAD_CSUM_FLAGS: u16 = 8;
+    const NFT_PAYLOAD_CSUM_NONE: u32 = 0;
+    const NFT_PAYLOAD_CSUM_INET: u32 = 1;
+    const NFT_PAYLOAD_L4CSUM_PSEUDOHDR: u32 = 1;
+    let (kind, at, flags) = match checksum {
+        Checksum::Own(at) => (NFT_PAYLOAD_CSUM_INET, at, 0),
+        Checksum::OwnAndTransport(at) => (NFT_PAYLOAD_CSUM_INET, at, NFT_PAYLOAD_L4CSUM_PSEUDOHDR),
+        Checksum::Transport => (NFT_PAYLOAD_CSUM_NONE, 0, NFT_PAYLOAD_L4CSUM_PSEUDOHDR),
+    };
+    other(
+        "payload",
+        vec![
+            number(NFTA_PAYLOAD_SREG, register(from).into()),
+            number(NFTA_PAYLOAD_BASE, header as u32),
+            number(NFTA_PAYLOAD_OFFSET, offset),
+            number(NFTA_PAYLOAD_LEN, length),
+            number(NFTA_PAYLOAD_CSUM_TYPE, kind),
+            number(NFTA_PAYLOAD_CSUM_OFFSET, at),
+            number(NFTA_PAYLOAD_CSUM_FLAGS, flags),
+        ],
+    )
 }
 
 /// Goes on only if a register compares so with a value.
@@ -164,28 +231,26 @@ pub fn verdict(next: Next) -> Expression {
     .into()
 }
 
-/// Loads a fact about the packet's connection; of an address, the one that its first packet had.
+/// Loads a fact about the packet's connection.
 pub fn conntrack(key: ConntrackKey, to: u32) -> Expression {
+    other("ct", fact(key, to).into())
+}
+
+/// Loads an address or port of the packet's connection.
+pub fn conntrack_of(direction: Direction, key: ConntrackKey, to: u32) -> Expression {
+    const NFTA_CT_DIRECTION: u16 = 3;
+    let mut attributes = Vec::from(fact(key, to));
+    attributes.push(DefaultNla::new(NFTA_CT_DIRECTION, vec![direction as u8]));
+    other("ct", attributes)
+}
+
+fn fact(key: ConntrackKey, to: u32) -> [DefaultNla; 2] {
     const NFTA_CT_DREG: u16 = 1;
     const NFTA_CT_KEY: u16 = 2;
-    const NFTA_CT_DIRECTION: u16 = 3;
-    let mut attributes = vec![
+    [
         number(NFTA_CT_DREG, register(to).into()),
         number(NFTA_CT_KEY, key as u32),
-    ];
-    let direction = match key {
-        ConntrackKey::DestinationV4
-        | ConntrackKey::DestinationV6
-        | ConntrackKey::DestinationPort => Some(0),
-        ConntrackKey::ReplySourceV4
-        | ConntrackKey::ReplySourceV6
-        | ConntrackKey::ReplySourcePort => Some(1),
-        ConntrackKey::State | ConntrackKey::Direction | ConntrackKey::Status | ConntrackKey::Id => {
-            None
-        }
-    };
-    attributes.extend(direction.map(|it| DefaultNla::new(NFTA_CT_DIRECTION, vec![it])));
-    other("ct", attributes)
+    ]
 }
 
 /// An address of the packet.

@@ -13,8 +13,9 @@
 use super::Base;
 use super::chains::RESTORE;
 use super::expression::Next;
+use super::field::Field;
 use super::pinned;
-use super::rule::{Field, Rule};
+use super::rule::Rule;
 use super::set::Set;
 use crate::model::Family;
 

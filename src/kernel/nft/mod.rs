@@ -6,6 +6,8 @@
 //! output -120: new connection ─► classify ─► marked ─► IPVS (-99, -98) ─┼─► output_after -90
 //!              mark of ours ─► sent_on ◄── to a real server elsewhere ──┘
 //! postrouting 100: masquerade what sent_on said
+//! postrouting_after 110, input_after 110: the port had to be changed ─► twin
+//! forward_answers 90, output -120: from a real server ─► answer ─► IPVS (100, -99)
 //! ```
 //!
 //! - `classify` looks up address, protocol and port, or protocol and port alone for node ports, and
@@ -22,9 +24,10 @@
 //!   waits in the map `borrowed`, under the connection's number. Of a busy flow of UDP, the mark of
 //!   its first packet is put back on all of them, since the kernel keeps the value of an entry that
 //!   it prolongs.
-//! - Established connections pass by all this: a few comparisons on the way in and on the way out,
-//!   and for packets of TCP clients a look-up in the set of real servers that connections are called
-//!   back from, which is mostly empty (`call_back`).
+//! - `twin` and `answer` keep apart two connections that look alike to IPVS (`twins.rs`).
+//! - Established connections pass by all this: a few comparisons on the way in and on the way out, and
+//!   look-ups in two sets which are mostly empty: for packets of TCP clients, of real servers that
+//!   connections are called back from (`call_back`), and for answers, of twins.
 //!
 //! Every change is one transaction: the kernel takes all of it or nothing. Programs are expected to
 //! add what a map element points to before the element, and to remove it after.
@@ -36,6 +39,7 @@ mod dump;
 mod element;
 mod error;
 mod expression;
+mod field;
 mod firewall;
 mod key;
 mod masquerade;
@@ -46,6 +50,7 @@ mod rule;
 mod schema;
 mod set;
 mod table;
+mod twins;
 
 use ipnet::IpNet;
 

@@ -18,7 +18,8 @@ use std::num::NonZeroU32;
 
 use super::chains::{Chain, inner};
 use super::expression::Next;
-use super::rule::{Field, Rule};
+use super::field::Field;
+use super::rule::Rule;
 use super::schema::{self, Request};
 use super::set::Set;
 use super::{Element, Transaction};

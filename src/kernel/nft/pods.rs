@@ -7,7 +7,8 @@
 
 use ipnet::IpNet;
 
-use super::rule::{Field, Rule};
+use super::field::Field;
+use super::rule::Rule;
 use crate::model::{Family, LinkName};
 
 /// The set of connections whose first packet, which is still on its way, came from a pod.

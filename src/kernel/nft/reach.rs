@@ -6,7 +6,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::chains::UNALLOCATED;
 use super::expression::Next;
-use super::rule::{Field, Rule};
+use super::field::Field;
+use super::rule::Rule;
 use crate::model::Family;
 
 /// The addresses that only a host itself has.

@@ -8,79 +8,13 @@ use std::num::NonZeroU32;
 use ipnet::IpNet;
 use netlink_packet_netfilter::nftables::{MetaKey, Operator};
 
-use super::expression::{self as expr, Address, ConntrackKey, Expression, Next};
+use super::expression::{
+    self as expr, Address, Checksum, ConntrackKey, Direction, Expression, Header, Next,
+};
+use super::field::Field;
 use super::key::octets;
 use super::pods::Links;
 use crate::model::{Family, Protocol};
-
-/// A part of the key of a set or map.
-#[derive(Clone, Copy, Debug)]
-pub enum Field {
-    /// The packet's source address.
-    Source(Family),
-    /// The packet's destination address.
-    Destination(Family),
-    /// The destination address that the first packet of the connection arrived with.
-    OriginalDestination(Family),
-    /// The destination port that it arrived with.
-    OriginalPort,
-    /// The address that the connection's answers come from: the real server.
-    ReplySource(Family),
-    /// The port that they come from.
-    ReplySourcePort,
-    /// The transport protocol.
-    Protocol,
-    /// The type of a message of ICMP or `ICMPv6`.
-    MessageType,
-    /// The destination port.
-    Port,
-    /// The connection.
-    Connection,
-    /// The packet's mark.
-    Mark,
-}
-
-impl Field {
-    /// Loads the field into the registers from `to`.
-    fn load(self, to: u32) -> Expression {
-        const NETWORK_HEADER: u32 = 1;
-        const TRANSPORT_HEADER: u32 = 2;
-        match self {
-            // The addresses in struct iphdr and struct ipv6hdr.
-            Self::Source(Family::V4) => expr::payload(NETWORK_HEADER, 12, 4, to),
-            Self::Source(Family::V6) => expr::payload(NETWORK_HEADER, 8, 16, to),
-            Self::Destination(Family::V4) => expr::payload(NETWORK_HEADER, 16, 4, to),
-            Self::Destination(Family::V6) => expr::payload(NETWORK_HEADER, 24, 16, to),
-            Self::OriginalDestination(Family::V4) => {
-                expr::conntrack(ConntrackKey::DestinationV4, to)
-            }
-            Self::OriginalDestination(Family::V6) => {
-                expr::conntrack(ConntrackKey::DestinationV6, to)
-            }
-            Self::OriginalPort => expr::conntrack(ConntrackKey::DestinationPort, to),
-            Self::ReplySource(Family::V4) => expr::conntrack(ConntrackKey::ReplySourceV4, to),
-            Self::ReplySource(Family::V6) => expr::conntrack(ConntrackKey::ReplySourceV6, to),
-            Self::ReplySourcePort => expr::conntrack(ConntrackKey::ReplySourcePort, to),
-            Self::Protocol => expr::meta(MetaKey::L4Proto, to),
-            Self::MessageType => expr::payload(TRANSPORT_HEADER, 0, 1, to),
-            // TCP, UDP and SCTP have it at the same place.
-            Self::Port => expr::payload(TRANSPORT_HEADER, 2, 2, to),
-            Self::Connection => expr::conntrack(ConntrackKey::Id, to),
-            Self::Mark => expr::meta(MetaKey::Mark, to),
-        }
-    }
-
-    /// How many registers it fills.
-    fn registers(self) -> u32 {
-        match self {
-            Self::Source(Family::V6)
-            | Self::Destination(Family::V6)
-            | Self::OriginalDestination(Family::V6)
-            | Self::ReplySource(Family::V6) => 4,
-            _ => 1,
-        }
-    }
-}
 
 /// The first register of a key, and the one of what a map has for it.
 const KEY: u32 = 0;
@@ -188,6 +122,13 @@ impl Rule {
             .compare(Operator::Equal, &[0; 4])
     }
 
+    /// For connections whose client the real server sees under another address or port.
+    pub fn source_translated(self) -> Self {
+        /// `IPS_SRC_NAT`
+        const SOURCE_TRANSLATED: u32 = 1 << 4;
+        self.connection_bit(ConntrackKey::Status, SOURCE_TRANSLATED)
+    }
+
     fn connection_bit(self, key: ConntrackKey, bit: u32) -> Self {
         self.load_connection_bit(key, bit)
             .compare(Operator::NotEqual, &[0; 4])
@@ -203,8 +144,17 @@ impl Rule {
 
     /// For packets from the side that opened the connection.
     pub fn by_client(self) -> Self {
+        self.by(Direction::Original)
+    }
+
+    /// For packets from the other side.
+    pub fn by_server(self) -> Self {
+        self.by(Direction::Reply)
+    }
+
+    fn by(self, direction: Direction) -> Self {
         self.then(expr::conntrack(ConntrackKey::Direction, SCRATCH))
-            .compare(Operator::Equal, &[0])
+            .compare(Operator::Equal, &[direction as u8])
     }
 
     /// For packets that came in by one of these links. What this node sends itself came by none.
@@ -348,6 +298,37 @@ impl Rule {
     pub fn note_connection(self, set: &str, milliseconds: u64) -> Self {
         self.then(Field::Connection.load(SCRATCH))
             .then(expr::update(set, SCRATCH, None, milliseconds))
+    }
+
+    /// Notes the packet's fields in a set, or prolongs the time that they are in it.
+    pub fn note(self, fields: &[Field], set: &str, milliseconds: u64) -> Self {
+        self.key(fields)
+            .then(expr::update(set, KEY, None, milliseconds))
+    }
+
+    /// Puts the address and port that the client asked for in the place of the source; for packets of
+    /// TCP or UDP of this family.
+    pub fn source_as_asked(self, family: Family, protocol: Protocol) -> Self {
+        // Where the checksums are in struct tcphdr and struct udphdr.
+        let transport = match protocol {
+            Protocol::Udp => 6,
+            Protocol::Tcp | Protocol::Sctp => 16,
+        };
+        let port = Checksum::Own(transport);
+        let (offset, length, address) = match family {
+            Family::V4 => (12, 4, Checksum::OwnAndTransport(10)),
+            Family::V6 => (8, 16, Checksum::Transport),
+        };
+        self.then(Field::OriginalPort.load(SCRATCH))
+            .then(expr::rewrite(Header::Transport, 0, 2, SCRATCH, port))
+            .then(Field::OriginalDestination(family).load(SCRATCH))
+            .then(expr::rewrite(
+                Header::Network,
+                offset,
+                length,
+                SCRATCH,
+                address,
+            ))
     }
 
     /// Sets the packet's mark to the one found.

@@ -13,6 +13,7 @@ use super::pinned::{self, ASKED, ASKED_SIZE, PINNED_SIZE};
 use super::pods::{INSIDE, INSIDE_SIZE};
 use super::rule::Rule;
 use super::set::Set;
+use super::twins::{TWINS_SIZE, twins};
 use crate::model::Family;
 
 /// The table's name.
@@ -155,16 +156,25 @@ pub fn sets() -> Vec<Request> {
         let client = [Type::address(family), Type::MARK];
         (pinned::pinned(family), dynamic(&client, PINNED_SIZE))
     });
-    let filled_by_rules = noted.into_iter().chain(pinned).zip(Set::ALL.len()..);
+    let inside = (INSIDE, dynamic_set(&[Type::MARK], INSIDE_SIZE));
+    let twins = Family::ALL.map(|family| {
+        let (address, protocol, port) = (Type::address(family), Type::PROTOCOL, Type::PORT);
+        let both = [address, protocol, port, address, port];
+        (twins(family), dynamic_set(&both, TWINS_SIZE))
+    });
+    let maps = noted.into_iter().chain(pinned);
+    let filled_by_rules = maps.chain([inside]).chain(twins).zip(Set::ALL.len()..);
     let filled_by_rules =
         filled_by_rules.map(|((name, attributes), id)| new_set(id, name, attributes));
-    let mut inside = key(&[Type::MARK]);
-    inside.push(SetAttribute::Flags(SetFlags::Timeout | SetFlags::Eval));
-    inside.push(SetAttribute::Description(vec![SetDescription::Size(
-        INSIDE_SIZE,
-    )]));
-    let inside = new_set(Set::ALL.len() + 4, INSIDE, inside);
-    ours.chain(filled_by_rules).chain([inside]).collect()
+    ours.chain(filled_by_rules).collect()
+}
+
+/// A set that rules fill, with at most `size` elements.
+fn dynamic_set(fields: &[Type], size: u32) -> Vec<SetAttribute> {
+    let mut attributes = key(fields);
+    attributes.push(SetAttribute::Flags(SetFlags::Timeout | SetFlags::Eval));
+    attributes.push(SetAttribute::Description(vec![SetDescription::Size(size)]));
+    attributes
 }
 
 /// A map to marks that rules fill, with at most `size` elements.

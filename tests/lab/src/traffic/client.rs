@@ -8,7 +8,7 @@ use std::net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::AsyncBufReadExt;
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
@@ -42,6 +42,31 @@ impl Connection {
     /// Opens a connection of a protocol and waits for its answer.
     pub fn open(to: SocketAddr, protocol: Protocol, patience: Duration) -> Result<Self, Failure> {
         runtime()?.block_on(connect(to, protocol, patience))
+    }
+
+    /// Opens a TCP connection from a source port, and waits for its answer.
+    pub fn open_from(to: SocketAddr, port: u16, patience: Duration) -> Result<Self, Failure> {
+        runtime()?.block_on(async {
+            let (socket, any): (_, IpAddr) = match to {
+                SocketAddr::V4(_) => (TcpSocket::new_v4()?, Ipv4Addr::UNSPECIFIED.into()),
+                SocketAddr::V6(_) => (TcpSocket::new_v6()?, Ipv6Addr::UNSPECIFIED.into()),
+            };
+            // One port may be used for several servers.
+            socket.set_reuseaddr(true)?;
+            socket.bind((any, port).into())?;
+            let (stream, answer) = greeting(socket.connect(to), patience).await?;
+            let local = stream.local_addr()?;
+            Ok(Self::new(Line::stream(stream, patience)?, answer, local))
+        })
+    }
+
+    fn new(line: Line, answer: Answer, local: SocketAddr) -> Self {
+        Self {
+            answered_by: answer.answered_by,
+            seen_client: answer.seen_client,
+            local,
+            line,
+        }
     }
 
     /// Sets how long to wait for each answer from now on.
@@ -157,12 +182,7 @@ pub(super) async fn connect(
             (Line::datagrams(socket, patience)?, answer, local)
         }
     };
-    Ok(Connection {
-        answered_by: answer.answered_by,
-        seen_client: answer.seen_client,
-        local,
-        line,
-    })
+    Ok(Connection::new(line, answer, local))
 }
 
 /// Opens a TCP connection and reads the server's greeting.

@@ -23,6 +23,12 @@ pub trait Place {
         self.connect(to, Protocol::Tcp, PATIENCE)
     }
 
+    /// Opens a TCP connection from a source port, which others may use at the same time.
+    fn connect_tcp_from(&self, to: SocketAddr, port: u16) -> Result<Connection, Failure> {
+        self.netns()
+            .enter(|| Connection::open_from(to, port, PATIENCE))?
+    }
+
     /// Opens a connection over TCP or SCTP.
     fn connect(
         &self,
