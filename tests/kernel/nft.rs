@@ -92,8 +92,9 @@ pub fn rules_are_exchanged_while_the_elements_stay() -> Result<()> {
         "ip daddr 10.96.0.0/16 fib daddr type != local drop",
         "ip6 daddr fd00:96::/112 fib daddr type != local drop",
         "ct original ip daddr @vips_v4 update @twins_v4",
-        "tcp sport set ct original proto-dst ip saddr set ct original ip daddr",
-        "udp sport set ct original proto-dst ip6 saddr set ct original ip6 daddr",
+        "@twins_v4 goto answer_to_twin",
+        "th sport set ct original proto-dst ip saddr set ct original ip daddr",
+        "th sport set ct original proto-dst ip6 saddr set ct original ip6 daddr",
     ] {
         ensure!(printed.contains(line), "no `{line}` in\n{printed}");
     }

@@ -15,7 +15,7 @@ use super::pinned::{self, Timeouts};
 use super::reach;
 use super::rule::Rule;
 use super::set::Set;
-use super::twins::{self, ANSWER, TWIN};
+use super::twins;
 use crate::model::{Family, Protocol};
 
 /// The map from connections to the marks that their packets had before ours.
@@ -94,7 +94,7 @@ pub fn chains(base: &Base, timeouts: &Timeouts) -> Vec<Chain> {
     let (input, output) = (InetHookNumber::LocalIn, InetHookNumber::LocalOut);
     let mut all = vec![
         base_chain(INPUT, "filter", input, 90, enter()),
-        base_chain(INPUT_AFTER, "filter", input, 110, leave(base)),
+        base_chain(INPUT_AFTER, "filter", input, 110, leave_or_stay(base)),
         // A chain of type route, since the restored mark may be one to route by.
         base_chain(OUTPUT, "route", output, -120, enter_or_sent_on(base)),
         base_chain(OUTPUT_AFTER, "filter", output, -90, leave(base)),
@@ -127,10 +127,9 @@ pub fn chains(base: &Base, timeouts: &Timeouts) -> Vec<Chain> {
         inner(KEPT, kept()),
         inner(RESTORE, restore()),
         inner(MASQUERADE, masquerade(base)),
-        inner(TWIN, twins::twin()),
-        inner(ANSWER, twins::answer()),
     ];
     all.extend(pinned::chains(timeouts));
+    all.extend(twins::chains());
     if !base.service_networks.is_empty() {
         let forward = InetHookNumber::Forward;
         all.extend([
@@ -162,17 +161,25 @@ fn enter() -> Vec<Rule> {
 }
 
 /// The rules of `output`. A mark of ours so early means that IPVS has chosen a real server and sends
-/// the packet on.
+/// the packet on. Answers come by here if the real server is on this node's own network.
 fn enter_or_sent_on(base: &Base) -> Vec<Rule> {
     let mut rules = vec![ours(base).goto(SENT_ON), twins::translate()];
     rules.extend(enter());
     rules
 }
 
-/// The rules of `input_after` and `output_after`: the mark has done its work. It is still there if
-/// the real server is on this node, or if IPVS knows no virtual server with this mark.
+/// The rules of `input_after`. For a real server on this node's own network, this is where a packet
+/// has its last source address.
+fn leave_or_stay(base: &Base) -> Vec<Rule> {
+    let mut rules = vec![twins::notice()];
+    rules.extend(leave(base));
+    rules
+}
+
+/// The rules of `output_after`, and most of `input_after`: the mark has done its work. It is still
+/// there if the real server is on this node, or if IPVS knows no virtual server with this mark.
 fn leave(base: &Base) -> Vec<Rule> {
-    vec![twins::notice(), ours(base).goto(KEPT)]
+    vec![ours(base).goto(KEPT)]
 }
 
 /// `classify`: what the packet is for.

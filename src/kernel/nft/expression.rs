@@ -111,12 +111,11 @@ pub fn payload(header: Header, offset: u32, length: u32, to: u32) -> Expression 
 /// Where the checksums are that a change of the packet makes wrong.
 #[derive(Clone, Copy, Debug)]
 pub enum Checksum {
-    /// At this offset in the header that is changed.
-    Own(u32),
-    /// There, and in the transport header, whose checksum covers the addresses.
-    OwnAndTransport(u32),
-    /// In the transport header only.
+    /// In the transport header, of TCP or UDP: the kernel finds it, and leaves one alone that there is
+    /// none of.
     Transport,
+    /// There, and at this offset in the header that is changed.
+    TransportAnd(u32),
 }
 
 /// Puts `length` bytes from a register into the packet, at `offset` after the start of a header.
@@ -137,10 +136,9 @@ pub fn rewrite(
     const NFT_PAYLOAD_CSUM_NONE: u32 = 0;
     const NFT_PAYLOAD_CSUM_INET: u32 = 1;
     const NFT_PAYLOAD_L4CSUM_PSEUDOHDR: u32 = 1;
-    let (kind, at, flags) = match checksum {
-        Checksum::Own(at) => (NFT_PAYLOAD_CSUM_INET, at, 0),
-        Checksum::OwnAndTransport(at) => (NFT_PAYLOAD_CSUM_INET, at, NFT_PAYLOAD_L4CSUM_PSEUDOHDR),
-        Checksum::Transport => (NFT_PAYLOAD_CSUM_NONE, 0, NFT_PAYLOAD_L4CSUM_PSEUDOHDR),
+    let (kind, at) = match checksum {
+        Checksum::Transport => (NFT_PAYLOAD_CSUM_NONE, 0),
+        Checksum::TransportAnd(at) => (NFT_PAYLOAD_CSUM_INET, at),
     };
     other(
         "payload",
@@ -151,7 +149,7 @@ pub fn rewrite(
             number(NFTA_PAYLOAD_LEN, length),
             number(NFTA_PAYLOAD_CSUM_TYPE, kind),
             number(NFTA_PAYLOAD_CSUM_OFFSET, at),
-            number(NFTA_PAYLOAD_CSUM_FLAGS, flags),
+            number(NFTA_PAYLOAD_CSUM_FLAGS, NFT_PAYLOAD_L4CSUM_PSEUDOHDR),
         ],
     )
 }

@@ -308,26 +308,26 @@ impl Rule {
 
     /// Puts the address and port that the client asked for in the place of the source; for packets of
     /// TCP or UDP of this family.
-    pub fn source_as_asked(self, family: Family, protocol: Protocol) -> Self {
-        // Where the checksums are in struct tcphdr and struct udphdr.
-        let transport = match protocol {
-            Protocol::Udp => 6,
-            Protocol::Tcp | Protocol::Sctp => 16,
-        };
-        let port = Checksum::Own(transport);
-        let (offset, length, address) = match family {
-            Family::V4 => (12, 4, Checksum::OwnAndTransport(10)),
+    pub fn source_as_asked(self, family: Family) -> Self {
+        let (offset, length, checksum) = match family {
+            Family::V4 => (12, 4, Checksum::TransportAnd(10)),
             Family::V6 => (8, 16, Checksum::Transport),
         };
         self.then(Field::OriginalPort.load(SCRATCH))
-            .then(expr::rewrite(Header::Transport, 0, 2, SCRATCH, port))
+            .then(expr::rewrite(
+                Header::Transport,
+                0,
+                2,
+                SCRATCH,
+                Checksum::Transport,
+            ))
             .then(Field::OriginalDestination(family).load(SCRATCH))
             .then(expr::rewrite(
                 Header::Network,
                 offset,
                 length,
                 SCRATCH,
-                address,
+                checksum,
             ))
     }
 
