@@ -99,7 +99,11 @@ fn servers() -> Result<(BTreeMap<u64, String>, usize)> {
             draining += usize::from(real.weight == 0);
             reals.push(format!(
                 "{}:{} weight {} limits {} {}",
-                real.ip, real.port, real.weight, real.lower_threshold, real.upper_threshold
+                real.ip,
+                real.port,
+                real.weight,
+                capacity(real.lower_threshold),
+                capacity(real.upper_threshold)
             ));
         }
         reals.sort();
@@ -114,6 +118,13 @@ fn servers() -> Result<(BTreeMap<u64, String>, usize)> {
         (mark, text)
     };
     Ok((servers.into_iter().map(in_words).collect(), draining))
+}
+
+/// The capacity behind a limit, in tens, as those of the stream are. What it lies above them is
+/// head-room, three in a hundred at most, and a matter of what was before: a little more or less is not
+/// worth an edit.
+fn capacity(limit: u32) -> u32 {
+    limit / 10 * 10
 }
 
 /// An element with what a mark stands for in its place.
