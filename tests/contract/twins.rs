@@ -10,12 +10,15 @@ use lab::world::{Place, Pod};
 
 use crate::bed::{Bed, NODE_PORT, served_by, served_over};
 
+/// The first source port that is used: the kernel gives those from 32,768 on to others by chance.
+const FROM: u16 = 20_000;
+
 /// At `ClusterIPs`, and of outside clients at node ports that do not hide who they are.
 pub fn two_connections_from_one_port_to_one_pod_are_kept_apart() -> Result<()> {
     let bed = Bed::start()?;
     let (outside, node) = (bed.world.outside(), bed.node()?);
     let host = node.echo(9_001)?;
-    let mut from = 40_000..;
+    let mut from = FROM..;
     for (name, pod) in places(&bed, &host) {
         let port = |name, number| Port::tcp(name, number).to(pod.port);
         let ports = [
@@ -79,7 +82,7 @@ fn outlives(client: &impl Place, from: u16, [one, other]: [SocketAddr; 2]) -> Re
 pub fn two_flows_from_one_port_to_one_pod_are_kept_apart() -> Result<()> {
     let bed = Bed::start()?;
     let host = bed.node()?.echo(9_001)?;
-    let mut from = 40_000..;
+    let mut from = FROM..;
     for (name, pod) in places(&bed, &host) {
         let port = |name, number| Port::udp(name, number).to(pod.port);
         let ports = [port("one", 53), port("other", 54)];
